@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# The commands of this project. CMake does the work; this file does the set-up before it and knows the options.
+# `make help` lists them.
+
+BUILD     ?= build
+PREFIX    ?= /usr/local
+TEST_JOBS ?= 2
+SETUP     := build-tools/setup.sh
+CONFIGURE := cmake -G Ninja -S . -Wno-dev --log-level=WARNING
+CTEST     := ctest --output-on-failure -j $(TEST_JOBS)
+# Thread sanitizer of gcc 12 cannot stand the address layouts of newer kernels.
+SAME_ADDRESSES := $(shell setarch -R true 2>/dev/null && echo setarch -R)
+
+.PHONY: all build demo check bench check-sanitize check-asan check-tsan check-static check-valgrind format \
+	install clean help
+
+all: build
+
+demo: build ## one process shares a file's contents with another: every step, with its time
+	@demo/run.sh $(BUILD)
+
+check: setup-check build ## build, all tests and fast static checks; ends by CTest's summary
+	@cd $(BUILD) && $(CTEST)
+
+build: setup-build $(BUILD)/build.ninja ## build only, into $(BUILD)/
+	@cmake --build $(BUILD)
+
+$(BUILD)/build.ninja:
+	@$(CONFIGURE) -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX)
+
+.PHONY: setup-build setup-check setup-static setup-bench
+setup-build:
+	@$(SETUP) build
+setup-check:
+	@$(SETUP) build check
+setup-static:
+	@$(SETUP) build check static
+setup-bench:
+	@$(SETUP) build bench
+
+bench: setup-bench build ## speed and memory beside the raw limits of this machine
+	@$(BUILD)/tests/bench/bench
+
+check-sanitize: check-asan check-tsan ## the whole suite under address, undefined and thread sanitizers
+
+check-asan: setup-check
+	@$(CONFIGURE) -B $(BUILD)-asan "-DRSM_SANITIZE=address;undefined"
+	@cmake --build $(BUILD)-asan
+	@cd $(BUILD)-asan && UBSAN_OPTIONS=print_stacktrace=1 $(SAME_ADDRESSES) $(CTEST) -LE check
+
+check-tsan: setup-check
+	@$(CONFIGURE) -B $(BUILD)-tsan -DRSM_SANITIZE=thread
+	@cmake --build $(BUILD)-tsan
+	@cd $(BUILD)-tsan && TSAN_OPTIONS=die_after_fork=0 $(SAME_ADDRESSES) $(CTEST) -LE check
+
+check-static: setup-static ## clang with the same warnings, clang-tidy, cppcheck
+	@$(CONFIGURE) -B $(BUILD)-clang -DCMAKE_C_COMPILER=clang-14
+	@cmake --build $(BUILD)-clang
+	@build-tools/analyse.sh $(BUILD)-clang
+
+check-valgrind: setup-static setup-check build ## the unit tests under valgrind
+	@cd $(BUILD) && $(CTEST) -L unit -T memcheck --overwrite MemoryCheckCommand=/usr/bin/valgrind \
+		--overwrite "MemoryCheckCommandOptions=-q --leak-check=full --error-exitcode=99"
+
+format: setup-check ## format the sources
+	@build-tools/check-format.sh --fix .
+
+install: setup-build ## install to $(DESTDIR)$(PREFIX)
+	@$(CONFIGURE) -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX)
+	@cmake --build $(BUILD)
+	@cmake --install $(BUILD) --prefix $(PREFIX)
+	@[ -n "$(DESTDIR)" ] || ldconfig 2>/dev/null || true
+
+clean: ## remove what was built
+	@rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-clang
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 18

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# What `cmake --install` puts where, for users who build with pkg-config (librsm) or CMake (rsm::rsm).
+include(CMakePackageConfigHelpers)
+
+set_target_properties(librsm PROPERTIES EXPORT_NAME rsm)
+install(TARGETS librsm EXPORT rsmTargets
+  LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+  INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+# The tool finds its library in a prefix that the loader does not know.
+set_target_properties(rsm PROPERTIES INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
+install(TARGETS rsm RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+# rsmd: src/rsmd/CMakeLists.txt. It lies beside the tool, since users' programs start it.
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+  FILES_MATCHING PATTERN "*.h")
+
+install(EXPORT rsmTargets NAMESPACE rsm:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/rsm)
+configure_package_config_file(${CMAKE_SOURCE_DIR}/cmake/rsmConfig.cmake.in
+  ${CMAKE_BINARY_DIR}/rsmConfig.cmake INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/rsm)
+write_basic_package_version_file(${CMAKE_BINARY_DIR}/rsmConfigVersion.cmake COMPATIBILITY SameMajorVersion)
+install(FILES ${CMAKE_BINARY_DIR}/rsmConfig.cmake ${CMAKE_BINARY_DIR}/rsmConfigVersion.cmake
+  DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/rsm)
+
+# The prefix is found from where the file lies, so an installation can be moved.
+file(RELATIVE_PATH rsm_pc_prefix /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+configure_file(${CMAKE_SOURCE_DIR}/cmake/librsm.pc.in ${CMAKE_BINARY_DIR}/librsm.pc @ONLY)
+install(FILES ${CMAKE_BINARY_DIR}/librsm.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * rsm/ext.h - what librsm for Linux offers beyond the Solaris RSMAPI. Prefix rsmx_. Source of all: project.
+ * Every function is MT-Safe. None is async-signal-safe.
+ */
+#ifndef RSM_EXT_H
+#define RSM_EXT_H
+
+#include <rsmapi.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#ifdef __GNUC__
+#pragma GCC visibility push(default)
+#endif
+
+/*
+ * Text for a code: "page-aligned address or length expected". Never NULL, static, valid for ever. Source: project.
+ */
+const char *rsmx_strerror(int code);
+
+/* Name of a code: "RSMERR_BAD_MEM_ALIGNMENT"; "RSM_SUCCESS"; "RSMERR_?" for an unknown one. Static. Source: project. */
+const char *rsmx_errname(int code);
+
+/*
+ * Why the last call of this thread that failed was refused: what was asked, what was found, which limit or rule, what
+ * to do. "" when no call of this thread failed yet. The text belongs to the library and lives until this
+ * thread's next failing call. A successful call leaves it unchanged. Source: project.
+ */
+const char *rsmx_last_error(void);
+
+/* States of a handle, rsmx_segment_info_t.state. */
+typedef enum {
+	RSMX_STATE_BOUND = 1,       /* export: created, not published */
+	RSMX_STATE_PUBLISHED = 2,   /* export: published */
+	RSMX_STATE_CONNECTED = 3,   /* import: connected */
+	RSMX_STATE_MAPPED = 4,      /* import: connected and explicitly mapped */
+	RSMX_STATE_ABORTED = 5      /* import: forcibly disconnected */
+} rsmx_state_t;
+
+/* The caller sets `size` to sizeof (rsmx_segment_info_t); the library fills what fits. */
+typedef struct {
+	size_t           size;          /* in: bytes of this structure */
+	size_t           length;        /* bytes of the segment */
+	rsm_permission_t granted;       /* import: rights of this connection; export: RSM_PERM_RDWR */
+	rsmx_state_t     state;
+	rsm_node_id_t    node;          /* node that owns the memory */
+	rsm_memseg_id_t  segment_id;    /* 0 for an export that is not published */
+	int32_t          peer_pid;      /* import: the exporter; export: this process; 0 unknown */
+	uint32_t         peer_uid;      /* import: the exporter's effective uid; export: own */
+	uint32_t         importers;     /* import handles connected now, on all nodes */
+	uint32_t         pending;       /* events that a signal wait would consume now */
+} rsmx_segment_info_t;
+
+/*
+ * Tells about an export or import handle. Does not ask rsmd and does not block.
+ * RSMERR_BAD_SEG_HNDL: NULL, freed or foreign handle. RSMERR_BAD_ADDR: info is NULL or info->size is too small
+ * (less than 16). Source: project.
+ */
+int rsmx_segment_info(void *memseg, rsmx_segment_info_t *info);
+
+#define RSMX_ALLOC_HUGE 0x1u    /* 2 MiB pages of the hugetlb pool; size must be a multiple */
+
+/*
+ * Allocates page-aligned, zeroed memory that is exportable without adoption: exporting it copies nothing, whatever
+ * its size. NULL on failure, reason in rsmx_last_error (size 0 or overflow, no memory, no huge pages, no rsmd,
+ * unknown flag). A forked child gets a private copy. Freed by rsmx_free. Source: project.
+ */
+void *rsmx_alloc(size_t size, unsigned flags);
+
+/*
+ * Frees memory from rsmx_alloc; `address` is what rsmx_alloc returned, NULL is allowed.
+ * RSMERR_BAD_ADDR: not such an address, or freed already. RSMERR_SEG_IN_USE: an export segment still covers it.
+ * Source: project.
+ */
+int rsmx_free(void *address);
+
+/* Levels of rsmx_set_log. */
+typedef enum { RSMX_LOG_ERROR = 1, RSMX_LOG_WARNING = 2, RSMX_LOG_INFO = 3, RSMX_LOG_DEBUG = 4 } rsmx_log_level_t;
+
+typedef void (*rsmx_log_callback_t)(void *context, rsmx_log_level_t level, const char *text);
+
+/*
+ * Sets who is told of events inside the library (never on the data path), up to `level`. The library itself
+ * prints nothing. NULL turns it off, which is the default. The callback runs on the calling thread, with no lock
+ * held, and must not call this library. Source: project.
+ */
+void rsmx_set_log(rsmx_log_callback_t callback, void *context, rsmx_log_level_t level);
+
+/*
+ * Release of the library: "2.0.0". Static. With `daemon` not NULL also that of the rsmd this process talks to ("" when
+ * there is no conversation yet; none is started); valid until the conversation ends. Source: project.
+ */
+const char *rsmx_version(const char **daemon);
+
+/*
+ * State of this node as JSON text, for tools: what = "status" (node, limits, clients), "segments" (every published
+ * segment), "segment" (one, by id, with its importers). `*json` is malloc'ed, the caller frees it. The text holds
+ * "schema": 1 and only grows. Processes of other users are shown as rsmd's configuration allows.
+ * Blocks for one answer of rsmd. RSMERR_BAD_ADDR: what or json NULL, or unknown what. RSMERR_CTLR_NOT_PRESENT: no
+ * rsmd. RSMERR_SEG_NOT_PUBLISHED: no such segment. RSMERR_INSUFFICIENT_MEM. Source: project.
+ */
+int rsmx_status(const char *what, rsm_memseg_id_t segment_id, char **json);
+
+#ifdef __GNUC__
+#pragma GCC visibility pop
+#endif
+#ifdef __cplusplus
+}
+#endif
+
+#endif

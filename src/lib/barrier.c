@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Barriers (rsmapi.md 4). A barrier is the application's memory and used by one thread at a time; it holds the import's
+ * handle, a mark with the open flag, and the epoch at open. Nothing points to it, so it may vanish at any time.
+ */
+#include "lib/lib.h"
+
+#define MARK 0x5ba0u /* gnum of an initialised barrier; +1 while open */
+
+struct span {
+	struct lib_import *import;
+	int code;
+};
+
+static int not_initialised(void)
+{
+	return base_refuse(RSMERR_BARRIER_UNINITIALIZED,
+			   "the barrier was not initialised, was destroyed, or its import "
+			   "segment was disconnected");
+}
+
+static struct span span_of(const rsmapi_barrier_t *barrier, bool must_be_open)
+{
+	if (barrier == NULL)
+		return (struct span){
+			.code = base_refuse(RSMERR_BAD_BARRIER_PTR, "the barrier pointer is NULL")};
+	struct lib_import *import =
+		(barrier->gnum | 1u) == (MARK | 1u) ? lib_import_find(barrier->seg) : NULL;
+	if (import == NULL)
+		return (struct span){.code = not_initialised()};
+	if (must_be_open && barrier->gnum != (MARK | 1u))
+		return (struct span){
+			.code = base_refuse(RSMERR_BARRIER_NOT_OPENED, "the barrier is not open")};
+	return (struct span){.import = import};
+}
+
+int rsm_memseg_import_init_barrier(rsm_memseg_import_handle_t im_memseg, rsm_barrier_type_t type,
+				   rsmapi_barrier_t *barrier)
+{
+	(void)type; /* every type is a span over the segment (T2) */
+	struct lib_import *import = lib_import_find(im_memseg);
+	if (import == NULL)
+		return lib_refuse_handle("import", im_memseg, RSMERR_BAD_SEG_HNDL);
+	if (barrier == NULL)
+		return base_refuse(RSMERR_BAD_BARRIER_PTR, "the barrier pointer is NULL");
+	/* Initialising a barrier of this handle anew does not make it two. */
+	if ((barrier->gnum | 1u) != (MARK | 1u) || barrier->seg != (void *)im_memseg)
+		atomic_fetch_add(&import->barriers, 1);
+	barrier->seg = im_memseg;
+	barrier->gnum = MARK;
+	barrier->privdata = NULL;
+	return RSM_SUCCESS;
+}
+
+int rsm_memseg_import_open_barrier(rsmapi_barrier_t *barrier)
+{
+	struct span span = span_of(barrier, false);
+	if (span.import == NULL)
+		return span.code;
+	barrier->privdata = (void *)(uintptr_t)span.import->transport.ops->begin(&span.import->transport);
+	barrier->gnum = MARK | 1u;
+	return RSM_SUCCESS;
+}
+
+int rsm_memseg_import_order_barrier(rsmapi_barrier_t *barrier)
+{
+	struct span span = span_of(barrier, true);
+	if (span.import == NULL)
+		return span.code;
+	return span.import->transport.ops->order(&span.import->transport);
+}
+
+int rsm_memseg_import_close_barrier(rsmapi_barrier_t *barrier)
+{
+	struct span span = span_of(barrier, true);
+	if (span.import == NULL)
+		return span.code;
+	barrier->gnum = MARK; /* closed in every case */
+	return span.import->transport.ops->settle(&span.import->transport,
+						  (uint64_t)(uintptr_t)barrier->privdata);
+}
+
+int rsm_memseg_import_destroy_barrier(rsmapi_barrier_t *barrier)
+{
+	struct span span = span_of(barrier, false);
+	if (span.import == NULL)
+		return span.code;
+	atomic_fetch_sub(&span.import->barriers, 1);
+	barrier->seg = NULL;
+	barrier->gnum = 0;
+	return RSM_SUCCESS;
+}
+
+int rsm_memseg_import_set_mode(rsm_memseg_import_handle_t im_memseg, rsm_barrier_mode_t mode)
+{
+	struct lib_import *import = lib_import_find(im_memseg);
+	if (import == NULL)
+		return lib_refuse_handle("import", im_memseg, RSMERR_BAD_SEG_HNDL);
+	if (mode != RSM_BARRIER_MODE_EXPLICIT && mode != RSM_BARRIER_MODE_IMPLICIT)
+		return base_refuse(RSMERR_BAD_MODE,
+				   "barrier mode %d; only explicit (0) and implicit (1) exist", (int)mode);
+	atomic_store(&import->transport.implicit, mode == RSM_BARRIER_MODE_IMPLICIT);
+	return RSM_SUCCESS;
+}
+
+int rsm_memseg_import_get_mode(rsm_memseg_import_handle_t im_memseg, rsm_barrier_mode_t *mode)
+{
+	struct lib_import *import = lib_import_find(im_memseg);
+	if (import == NULL)
+		return lib_refuse_handle("import", im_memseg, RSMERR_BAD_SEG_HNDL);
+	if (mode == NULL)
+		return base_refuse(RSMERR_BAD_ADDR, "no place to put the mode (NULL)");
+	*mode = atomic_load(&import->transport.implicit) ? RSM_BARRIER_MODE_IMPLICIT
+							 : RSM_BARRIER_MODE_EXPLICIT;
+	return RSM_SUCCESS;
+}

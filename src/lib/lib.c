@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The library's lock and what fork does to it. */
+#include "lib/lib.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "lib/export.h"
+#include "lib/memory.h"
+
+#define FORK_WAIT_MS 60000 /* how long a fork waits for the child's copies at the most */
+
+_Atomic pid_t lib_pid;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static int fork_pipe[2] = {-1, -1};
+
+/*
+ * Exported memory is shared, not copy-on-write: a child that writes to its heap would write to its parent's. So the
+ * child gets private copies (rsmapi.md T45), and the parent waits until they are made, lest the child see what the parent
+ * writes after the fork. posix_spawn, vfork and system() do not come here and cost nothing.
+ */
+static void before_fork(void)
+{
+	pthread_mutex_lock(&lock);
+	if (!lib_memory_is_empty() && pipe2(fork_pipe, O_CLOEXEC) != 0)
+		fork_pipe[0] = fork_pipe[1] = -1;
+}
+
+static void after_fork_parent(void)
+{
+	base_fd_close(&fork_pipe[1]);
+	if (fork_pipe[0] >= 0) {
+		struct pollfd child_done = {.fd = fork_pipe[0], .events = POLLIN};
+		while (poll(&child_done, 1, FORK_WAIT_MS) < 0 && errno == EINTR)
+			;
+	}
+	base_fd_close(&fork_pipe[0]);
+	pthread_mutex_unlock(&lock);
+}
+
+static void after_fork_child(void)
+{
+	atomic_store(&lib_pid, getpid());
+	lib_memory_forked();
+	base_fd_close(&fork_pipe[0]);
+	base_fd_close(&fork_pipe[1]);
+	lib_export_forked();
+	lib_daemon_close(); /* the conversation is the parent's; we close our copy of its socket */
+	pthread_mutex_unlock(&lock);
+}
+
+static void make_ready(void)
+{
+	atomic_store(&lib_pid, getpid());
+	pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+}
+
+void lib_lock(void)
+{
+	pthread_once(&once, make_ready);
+	pthread_mutex_lock(&lock);
+}
+
+void lib_unlock(void)
+{
+	pthread_mutex_unlock(&lock);
+	lib_log_flush();
+}
+
+/* The transports see one lock per import; ours is one for all. */
+void transport_lock(struct transport_import *import)
+{
+	(void)import;
+	lib_lock();
+}
+
+void transport_unlock(struct transport_import *import)
+{
+	(void)import;
+	lib_unlock();
+}
+
+int lib_refuse_handle(const char *what, const void *value, int code)
+{
+	if (value == NULL)
+		return base_refuse(code, "the %s handle is NULL", what);
+	return base_refuse(code, "%p is not a %s handle of this process in use (freed, or of another kind?)",
+			   value, what);
+}

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * rsm_intr_signal_post and rsm_intr_signal_wait (rsmapi.md 5): a counter in the segment's signal memory and a futex on it.
+ * Post and wait take no lock and, while nobody sleeps, make no system call.
+ *
+ * Signal memory can be written by everybody who was admitted to the segment, so nothing in it is believed: no index
+ * comes from it unchecked, and a sleeper looks at the read-only status table once a second whatever it says.
+ */
+#include <errno.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "lib/lib.h"
+#include "segment/memfd.h"
+
+#define SPIN_NS  20000u      /* about what a blocking wake-up costs between cores */
+#define SLICE_NS 1000000000u /* longest sleep before everything is looked at again */
+
+struct lib_signal *lib_signal_find(const void *value)
+{
+	struct lib_import *import = lib_import_find(value);
+	if (import != NULL)
+		return &import->signal;
+	struct lib_export *export = lib_export_find(value);
+	return export == NULL ? NULL : &export->signal;
+}
+
+static long futex(_Atomic uint32_t *word, int operation, uint32_t value, const struct timespec *timeout)
+{
+	return syscall(SYS_futex, word, operation, value, timeout, NULL, 0);
+}
+
+/* ---- the memory ---- */
+
+int lib_signal_map(struct lib_signal *signal, int fd)
+{
+	int code = segment_memfd_verify(fd, SEGMENT_SIGNAL_SIZE, true, true);
+	if (code != RSM_SUCCESS)
+		return code;
+	void *memory = mmap(NULL, SEGMENT_SIGNAL_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (memory == MAP_FAILED)
+		return base_refuse_errno(RSMERR_INSUFFICIENT_RESOURCES, errno,
+					 "cannot map the segment's signal memory");
+	atomic_store_explicit(&signal->memory, memory, memory_order_release);
+	return RSM_SUCCESS;
+}
+
+void lib_signal_unmap(struct lib_signal *signal)
+{
+	struct segment_signal *memory = atomic_exchange(&signal->memory, NULL);
+	if (memory != NULL)
+		munmap(memory, SEGMENT_SIGNAL_SIZE);
+}
+
+int lib_signal_replace(struct lib_signal *signal, int fd)
+{
+	struct segment_signal *memory = atomic_load(&signal->memory);
+	if (memory == NULL)
+		return RSM_SUCCESS; /* never looked at: the first need asks rsmd for the present one */
+	int code = segment_memfd_verify(fd, SEGMENT_SIGNAL_SIZE, true, true);
+	if (code != RSM_SUCCESS)
+		return code;
+	/* A second view of the old memory (length 0 duplicates a shared mapping), to wake who sleeps there. */
+	struct segment_signal *old = mremap(memory, 0, SEGMENT_SIGNAL_SIZE, MREMAP_MAYMOVE);
+	if (mmap(memory, SEGMENT_SIGNAL_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) ==
+	    MAP_FAILED)
+		code = base_refuse_errno(RSMERR_INSUFFICIENT_RESOURCES, errno,
+					 "cannot map fresh signal memory");
+	if (old != MAP_FAILED) {
+		futex(&old[signal->slot].events, FUTEX_WAKE, INT32_MAX, NULL);
+		munmap(old, SEGMENT_SIGNAL_SIZE);
+	}
+	return code;
+}
+
+int lib_signal_ready(struct lib_signal *signal)
+{
+	if (atomic_load_explicit(&signal->memory, memory_order_acquire) != NULL)
+		return RSM_SUCCESS;
+	lib_lock();
+	int code = RSM_SUCCESS;
+	if (atomic_load(&signal->memory) == NULL &&
+	    (code = lib_daemon_check(signal->session)) == RSM_SUCCESS) {
+		Wire__Signals signals = WIRE__SIGNALS__INIT;
+		signals.export_id = signal->id;
+		struct lib_reply reply = {0};
+		code = lib_daemon_call(WIRE__REQUEST__BODY_SIGNALS, &signals, -1, &reply);
+		if (code == RSM_SUCCESS && reply.packet.fd_count == 0)
+			code = base_refuse(RSMERR_INSUFFICIENT_RESOURCES,
+					   "no descriptor came for the segment's signal "
+					   "memory; is RLIMIT_NOFILE reached?");
+		if (code == RSM_SUCCESS)
+			code = lib_signal_map(signal, reply.packet.fds[0]);
+		lib_reply_clear(&reply);
+	}
+	lib_unlock();
+	return code;
+}
+
+bool lib_signal_is_aborted(const struct lib_signal *signal)
+{
+	if (signal->status == NULL)
+		return false;
+	uint64_t epoch = atomic_load_explicit(&signal->status->epoch, memory_order_acquire);
+	return SEGMENT_EPOCH_GENERATION(epoch) != signal->generation;
+}
+
+/* ---- post ---- */
+
+/* One event for the owner of a slot. True if a poll descriptor must be made readable, which only rsmd can. */
+static bool post_slot(struct segment_signal *slot, uint_t flags)
+{
+	uint32_t events = atomic_load_explicit(&slot->events, memory_order_relaxed), count;
+	do {
+		count = events & SEGMENT_SIGNAL_COUNT;
+		if ((count > 0 && (flags & RSM_SIGPOST_NO_ACCUMULATE) != 0) || count == SEGMENT_SIGNAL_COUNT)
+			return false;
+	} while (!atomic_compare_exchange_weak(&slot->events, &events,
+					       events + 1)); /* a full fence: data before event */
+	if (atomic_load(&slot->waiters) != 0)
+		futex(&slot->events, FUTEX_WAKE, 1, NULL);
+	return count == 0 && atomic_load_explicit(&slot->doorbell, memory_order_acquire) != 0;
+}
+
+static void ring(const struct lib_signal *signal, bool self)
+{
+	lib_lock();
+	if (signal->session == lib_daemon.session) {
+		Wire__Ring message = WIRE__RING__INIT;
+		message.handle_id = signal->id;
+		message.self = self;
+		lib_daemon_tell(WIRE__REQUEST__BODY_RING, &message);
+	}
+	lib_unlock();
+}
+
+static int post_to_exporter(struct lib_import *import, uint_t flags)
+{
+	if (transport_is_aborted(&import->transport))
+		return base_refuse(RSMERR_CONN_ABORTED, "the exporter has withdrawn segment 0x%x",
+				   import->segment_id);
+	if (post_slot(&atomic_load(&import->signal.memory)[0], flags))
+		ring(&import->signal, false);
+	return RSM_SUCCESS;
+}
+
+static int post_to_importers(struct lib_export *export, uint_t flags)
+{
+	struct segment_signal *memory = atomic_load_explicit(&export->signal.memory, memory_order_acquire);
+	if (!export->published)
+		return RSM_SUCCESS; /* nobody receives */
+	if (memory == NULL) {
+		int code = lib_signal_ready(&export->signal);
+		if (code != RSM_SUCCESS)
+			return code;
+		memory = atomic_load(&export->signal.memory);
+	}
+	uint32_t high = atomic_load_explicit(&memory[0].high, memory_order_acquire);
+	if (high >= SEGMENT_SIGNAL_SLOTS)
+		high = SEGMENT_SIGNAL_SLOTS - 1;
+	bool doorbell = false;
+	for (uint32_t slot = 1; slot <= high; slot++)
+		if (atomic_load_explicit(&memory[slot].connected, memory_order_acquire) != 0)
+			doorbell |= post_slot(&memory[slot], flags);
+	if (doorbell)
+		ring(&export->signal, false);
+	return RSM_SUCCESS;
+}
+
+int rsm_intr_signal_post(void *memseg, uint_t flags)
+{
+	struct lib_import *import = lib_import_find(memseg);
+	if (import != NULL)
+		return post_to_exporter(import, flags);
+	struct lib_export *export = lib_export_find(memseg);
+	if (export != NULL)
+		return post_to_importers(export, flags);
+	return lib_refuse_handle("segment", memseg, RSMERR_BAD_SEG_HNDL);
+}
+
+/* ---- wait ---- */
+
+/* Takes one event from the counter; *left says how many remain. */
+static bool take(struct segment_signal *slot, uint32_t *left)
+{
+	uint32_t events = atomic_load_explicit(&slot->events, memory_order_acquire);
+	do {
+		if ((events & SEGMENT_SIGNAL_COUNT) == 0)
+			return false;
+	} while (!atomic_compare_exchange_weak(&slot->events, &events, events - 1));
+	*left = (events - 1) & SEGMENT_SIGNAL_COUNT;
+	return true;
+}
+
+bool lib_signal_consume(struct lib_signal *signal)
+{
+	struct segment_signal *slot =
+		&atomic_load_explicit(&signal->memory, memory_order_acquire)[signal->slot];
+	uint32_t left = 1;
+	bool taken = take(slot, &left);
+	if (atomic_load_explicit(&signal->doorbell, memory_order_relaxed) < 0 || (taken && left > 0))
+		return taken;
+	/* The descriptor must not stay readable; who posts meanwhile rings again or is rung for here. */
+	lib_lock();
+	lib_pollfd_drain(signal);
+	bool again = (atomic_load(&slot->events) & SEGMENT_SIGNAL_COUNT) > 0;
+	lib_unlock();
+	if (again)
+		ring(signal, true);
+	return taken;
+}
+
+/* Whether spinning can help: with one core the poster only runs when we sleep. */
+static bool may_spin(void)
+{
+	cpu_set_t cores;
+	return sched_getaffinity(0, sizeof cores, &cores) == 0 && CPU_COUNT(&cores) > 1;
+}
+
+static void spin(const struct segment_signal *slot, uint64_t until)
+{
+	while (base_clock_ns() < until)
+		for (int i = 0; i < 32; i++) {
+			if (atomic_load_explicit(&slot->events, memory_order_relaxed) != 0)
+				return;
+			__builtin_ia32_pause();
+		}
+}
+
+/* Sleeps until the events word may have changed, for `ns` at the most. EINTR if a signal handler ran. */
+static int sleep_on(struct lib_signal *signal, struct segment_signal *slot, uint64_t ns)
+{
+	if (ns > SLICE_NS)
+		ns = SLICE_NS;
+	/* With a time limit the kernel never restarts the call, so a handler ends it also with SA_RESTART. */
+	const struct timespec limit = {.tv_sec = (time_t)(ns / 1000000000u),
+				       .tv_nsec = (long)(ns % 1000000000u)};
+	/* An abort raises the generation first and then changes the word: seen here, or the futex does not sleep. */
+	uint32_t events = atomic_load(&slot->events);
+	if ((events & SEGMENT_SIGNAL_COUNT) != 0 || lib_signal_is_aborted(signal))
+		return 0;
+	atomic_fetch_add(&slot->waiters, 1);
+	int error = futex(&slot->events, FUTEX_WAIT, events, &limit) == 0 ? 0 : errno;
+	atomic_fetch_sub(&slot->waiters, 1);
+	return error;
+}
+
+static int wait_for_event(struct lib_signal *signal, int timeout)
+{
+	const uint64_t start = base_clock_ns();
+	const uint64_t end = timeout < 0 ? UINT64_MAX : start + (uint64_t)timeout * 1000000u;
+	bool spun = !may_spin();
+	for (;;) {
+		struct segment_signal *slot = &atomic_load(&signal->memory)[signal->slot];
+		if (lib_signal_consume(signal))
+			return RSM_SUCCESS;
+		if (lib_signal_is_aborted(signal))
+			return lib_signal_consume(signal)
+				       ? RSM_SUCCESS
+				       : base_refuse(RSMERR_CONN_ABORTED,
+						     "no events are pending and the exporter has "
+						     "withdrawn the segment");
+		uint64_t now = base_clock_ns();
+		if (now >= end)
+			return base_refuse(RSMERR_TIMEOUT, "no event within %d ms", timeout);
+		if (!spun) {
+			spun = true;
+			spin(slot, end - now < SPIN_NS ? end : now + SPIN_NS);
+			continue;
+		}
+		if (sleep_on(signal, slot, end - now) == EINTR)
+			return base_refuse(RSMERR_INTERRUPTED, "a signal handler ran during the wait");
+	}
+}
+
+int rsm_intr_signal_wait(void *memseg, int timeout)
+{
+	struct lib_signal *signal = lib_signal_find(memseg);
+	if (signal == NULL)
+		return lib_refuse_handle("segment", memseg, RSMERR_BAD_SEG_HNDL);
+	int code = lib_signal_ready(signal);
+	if (code != RSM_SUCCESS)
+		return code;
+	if (lib_signal_consume(signal))
+		return RSM_SUCCESS;
+	if (timeout == 0)
+		return lib_signal_is_aborted(signal)
+			       ? base_refuse(RSMERR_CONN_ABORTED, "the exporter has withdrawn the segment")
+			       : RSMERR_TIMEOUT; /* no text: this is how events are polled for */
+	return wait_for_event(signal, timeout);
+}

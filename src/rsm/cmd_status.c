@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* rsm status, rsm ls, rsm show: what the daemon knows. With --json its own text, unchanged. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "rsm/tool.h"
+
+const char cmd_status_help[] = "Usage: rsm status [--json]\n"
+			       "\n"
+			       "Prints this node, its daemon, the limits, what is in use, and the processes "
+			       "that talk to the daemon.\n"
+			       "\n"
+			       "  -j, --json  as JSON, \"schema\": 1\n"
+			       "  -h, --help  this text\n"
+			       "\n"
+			       "Example:\n"
+			       "  RSM_SOCKET=/run/rsm/rsmd.sock rsm status\n";
+
+const char cmd_ls_help[] = "Usage: rsm ls [--json]\n"
+			   "\n"
+			   "Lists the published segments of this node: address, size, access (octal owner, "
+			   "group, other), owner's pid\n"
+			   "and uid, connected import handles, controller and program.\n"
+			   "\n"
+			   "  -j, --json  as JSON, \"schema\": 1\n"
+			   "  -h, --help  this text\n"
+			   "\n"
+			   "Example:\n"
+			   "  rsm ls --json | jq '.segments[] | select(.importers == 0) | .id_hex'\n";
+
+const char cmd_show_help[] =
+	"Usage: rsm show [--json] [NODE:]ID\n"
+	"\n"
+	"Prints all about one segment of this node: owner, access list, importers, the memory behind it.\n"
+	"\n"
+	"  -j, --json  as JSON, \"schema\": 1\n"
+	"  -h, --help  this text\n"
+	"\n"
+	"Example:\n"
+	"  rsm show 0x400000\n";
+
+/* The options that all three have. Returns -1 to go on, else the exit code. */
+static int parse(const struct tool_command *command, int argc, char **argv, bool *as_json)
+{
+	static const struct option options[] = {
+		{"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+	for (int option; (option = getopt_long(argc, argv, "jh", options, NULL)) != -1;) {
+		if (option == 'h')
+			return tool_help(command);
+		if (option != 'j')
+			return tool_usage_option(command, argv);
+		*as_json = true;
+	}
+	return -1;
+}
+
+static void finish(char *text, json_t *tree)
+{
+	json_decref(tree);
+	free(text);
+}
+
+int cmd_status(const struct tool_command *command, int argc, char **argv)
+{
+	bool as_json = false;
+	int result = parse(command, argc, argv, &as_json);
+	if (result >= 0)
+		return result;
+	if (optind != argc)
+		return tool_usage(command, "no argument expected, found '%s'", argv[optind]);
+	char *text;
+	json_t *tree;
+	result = tool_status_load("status", 0, &text, &tree);
+	if (result != TOOL_OK)
+		return result;
+	if (as_json)
+		puts(text);
+	else
+		tool_render_object(tree);
+	finish(text, tree);
+	return TOOL_OK;
+}
+
+static void print_segments(const json_t *segments)
+{
+	static const struct {
+		const char *title, *key;
+		bool right;
+	} columns[] = {
+		{"SIZE", "length", true},         {"ACCESS", "permissions", true},
+		{"PID", "owner_pid", true},       {"UID", "owner_uid", true},
+		{"IMPORTERS", "importers", true}, {"CONTROLLER", "controller", false},
+		{"PROGRAM", "program", false},
+	};
+	const size_t count = sizeof(columns) / sizeof(columns[0]);
+	struct tool_table table = {0};
+	tool_table_column(&table, "SEGMENT", false);
+	for (size_t i = 0; i < count; i++)
+		tool_table_column(&table, columns[i].title, columns[i].right);
+	for (size_t i = 0; i < json_array_size(segments); i++) {
+		const json_t *segment = json_array_get(segments, i);
+		char(*row)[TOOL_TABLE_CELL] = tool_table_row(&table);
+		if (!row)
+			break;
+		snprintf(row[0], TOOL_TABLE_CELL, "%u:0x%x",
+			 (unsigned)json_integer_value(json_object_get(segment, "node")),
+			 (unsigned)json_integer_value(json_object_get(segment, "id")));
+		for (size_t column = 0; column < count; column++)
+			tool_render_value(row[column + 1], TOOL_TABLE_CELL, columns[column].key,
+					  json_object_get(segment, columns[column].key));
+	}
+	tool_table_print(&table);
+	tool_table_clear(&table);
+}
+
+int cmd_ls(const struct tool_command *command, int argc, char **argv)
+{
+	bool as_json = false;
+	int result = parse(command, argc, argv, &as_json);
+	if (result >= 0)
+		return result;
+	if (optind != argc)
+		return tool_usage(command, "no argument expected, found '%s'", argv[optind]);
+	char *text;
+	json_t *tree;
+	result = tool_status_load("segments", 0, &text, &tree);
+	if (result != TOOL_OK)
+		return result;
+	if (as_json)
+		puts(text);
+	else
+		print_segments(json_object_get(tree, "segments"));
+	finish(text, tree);
+	return TOOL_OK;
+}
+
+int cmd_show(const struct tool_command *command, int argc, char **argv)
+{
+	bool as_json = false;
+	int result = parse(command, argc, argv, &as_json);
+	if (result >= 0)
+		return result;
+	struct tool_address address;
+	if (optind + 1 != argc)
+		return tool_usage(command, "one segment expected");
+	if (!tool_parse_address(argv[optind], &address) || address.id == 0)
+		return tool_usage(command, "'%s' is not a segment such as 0x400000", argv[optind]);
+	if (!address.local) {
+		struct tool_session session;
+		result = tool_session_open(&session, NULL);
+		rsm_node_id_t node = session.node;
+		tool_session_close(&session);
+		if (result != TOOL_OK)
+			return result;
+		if (address.node != node)
+			return tool_fail("show %s: only segments of this node, %u, can be shown",
+					 argv[optind], node);
+	}
+	char *text;
+	json_t *tree;
+	result = tool_status_load("segment", address.id, &text, &tree);
+	if (result != TOOL_OK)
+		return result;
+	if (as_json)
+		puts(text);
+	else
+		tool_render_object(json_object_get(tree, "segment"));
+	finish(text, tree);
+	return TOOL_OK;
+}

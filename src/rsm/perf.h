@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * How `rsm perf` measures. A test is an operation that is run `count` times at a stretch; a stretch (batch) lasts long
+ * enough that reading the clock (25 to 50 ns) does not count. Every batch gives one sample: its mean per operation.
+ *
+ * The other end is this program again, as `rsm perf --serve`: it exports a segment and echoes. Page 0 of the segment holds
+ * the words below, the data begins at PERF_DATA.
+ */
+#ifndef RSM_PERF_H
+#define RSM_PERF_H
+
+#include <stdatomic.h>
+
+#include "rsm/tool.h"
+
+#define PERF_DATA     ((size_t)4096)
+#define PERF_ECHO_MAX ((size_t)1 << 20) /* bytes of an echoed message; both directions fit the data */
+#define PERF_WAIT_MS  5000              /* a peer that is silent for so long has failed */
+#define PERF_SPINS    65536u            /* looks at memory between two looks at the other process */
+
+/* Page 0 of the peer's segment, and of the memory that the raw tests share with the peer. */
+struct perf_words {
+	_Alignas(128) _Atomic uint32_t stop; /* 1: leave the echo loop */
+	_Alignas(128) _Atomic uint32_t ping; /* raw futex words */
+	_Alignas(128) _Atomic uint32_t pong;
+};
+
+struct perf_peer {
+	int socket; /* -1: no peer */
+	int memory; /* memfd that the raw tests share with it */
+	int pid;
+	rsm_memseg_id_t id;
+};
+
+struct perf_run {
+	struct tool_session session;
+	struct perf_peer peer;
+	unsigned char *raw; /* map of peer.memory, NULL without --compare */
+	size_t raw_length;
+	unsigned char *local; /* this side's buffer */
+	size_t room;          /* bytes of data that a test may touch, here and there */
+	size_t base;          /* offset of the data in the segment */
+	unsigned char *map;   /* during a map test */
+	void *page;           /* during publish */
+	rsm_memseg_export_handle_t segment;
+	uint32_t turn; /* of the echo */
+	struct tool_address address;
+};
+
+enum perf_kind { PERF_TIME, PERF_RATE, PERF_BANDWIDTH };
+
+struct perf_test {
+	const char *name, *title;
+	enum perf_kind kind;
+	unsigned parts; /* 2: an operation is a round trip, half of it is reported */
+	bool sized;  /* takes sizes; the default ones are all of the run if it is about bandwidth, else 8 */
+	bool writes; /* changes the segment's data */
+	bool peer;   /* the other side takes part */
+	bool spins;  /* both sides spin: makes no sense on one CPU */
+	/* A failure ends the whole run: after one, nothing more of the test is called. begin and end may be NULL. */
+	int (*begin)(struct perf_run *run, size_t size);
+	int (*run)(struct perf_run *run, size_t size, uint64_t count);
+	int (*end)(struct perf_run *run, size_t size);
+	const struct perf_test *raw; /* the limit, may be NULL */
+};
+
+/* Functions of a test return RSM_SUCCESS, an RSMERR code with the library's reason, or this after telling the error. */
+#define PERF_TOLD 255
+
+struct perf_result {
+	double minimum, median, p99, maximum; /* ns per operation */
+	uint64_t operations;
+};
+
+/* perf_measure.c */
+struct perf_samples {
+	double *values; /* owned */
+	size_t count, capacity;
+	uint64_t operations;
+};
+
+struct perf_budget {
+	uint64_t nanoseconds; /* of one row */
+	uint64_t operations;  /* of one row, 0: as many as fit the time */
+};
+
+int perf_measure(struct perf_run *run, const struct perf_test *test, size_t size, struct perf_budget budget,
+		 struct perf_samples *samples);
+void perf_summarize(struct perf_samples *samples, struct perf_result *result);
+void perf_samples_clear(struct perf_samples *samples);
+
+/* perf_peer.c: the measuring side. Functions that fail tell so. */
+int perf_peer_start(struct perf_peer *peer, size_t room, int cpu);
+int perf_peer_order(struct perf_peer *peer, const char *order,
+		    size_t size);                  /* waits until the peer is ready */
+int perf_peer_finish(struct perf_peer *peer);      /* waits until it left its loop */
+int perf_peer_check(const struct perf_peer *peer); /* whether it is still there */
+void perf_peer_stop(struct perf_peer *peer);
+
+/* perf_serve.c: the peer. `what`: "SOCKET,MEMORY,ROOM,CPU". */
+int perf_serve(const char *what);
+bool perf_pin(int cpu);
+
+/* The table of tests; raw ones are reached through the others. */
+extern const struct perf_test perf_rma_tests[], perf_signal_tests[], perf_control_tests[];
+extern const size_t perf_rma_count, perf_signal_count, perf_control_count;
+extern const struct perf_test perf_raw_store, perf_raw_copy_in, perf_raw_copy_out, perf_raw_echo,
+	perf_raw_futex;
+
+/* Both halves of an echo: waits until the last word of the message is `turn`, copies the message with it. */
+uint32_t perf_echo_read(const unsigned char *message, size_t size);
+void perf_echo_write(unsigned char *message, const unsigned char *from, size_t size, uint32_t turn);
+long perf_futex(_Atomic uint32_t *word, int operation, uint32_t value, unsigned milliseconds);
+
+/* perf_report.c */
+struct perf_line {
+	const struct perf_test *test;
+	size_t size; /* 0: not sized */
+	struct perf_result result, raw;
+	bool has_raw;
+};
+
+struct perf_report {
+	bool json, compare;
+	json_t *lines;
+};
+
+void perf_report_begin(struct perf_report *report);
+void perf_report_line(struct perf_report *report, const struct perf_line *line);
+int perf_report_end(struct perf_report *report, const char *target);
+
+#endif

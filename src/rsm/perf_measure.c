@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* From a test to samples, and from samples to what is printed. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "rsm/perf.h"
+
+#define BATCH_NS    2000u   /* shortest stretch that is timed: the clock is 2 % of it at most */
+#define SAMPLES_MAX 200000u /* a longer budget makes longer batches */
+#define SAMPLES_MIN 3u
+
+static bool add_sample(struct perf_samples *samples, double value)
+{
+	if (samples->count == samples->capacity) {
+		size_t capacity = samples->capacity ? samples->capacity * 2 : 1024;
+		double *values = reallocarray(samples->values, capacity, sizeof(*values));
+		if (!values)
+			return false;
+		samples->values = values;
+		samples->capacity = capacity;
+	}
+	samples->values[samples->count++] = value;
+	return true;
+}
+
+/* Runs until one stretch is long enough; what it ran before that is the warm-up. */
+static int find_batch(struct perf_run *run, const struct perf_test *test, size_t size, uint64_t shortest,
+		      uint64_t *batch)
+{
+	int code = test->run(run, size, 1);
+	for (*batch = 1; code == RSM_SUCCESS; *batch *= 2) {
+		uint64_t start = base_clock_ns();
+		code = test->run(run, size, *batch);
+		if (base_clock_ns() - start >= shortest)
+			break;
+	}
+	return code;
+}
+
+static int sample(struct perf_run *run, const struct perf_test *test, size_t size, struct perf_budget budget,
+		  struct perf_samples *samples)
+{
+	uint64_t shortest = budget.nanoseconds / SAMPLES_MAX, batch, done = 0;
+	int code = find_batch(run, test, size, shortest > BATCH_NS ? shortest : BATCH_NS, &batch);
+	if (code != RSM_SUCCESS)
+		return code;
+	if (budget.operations && batch > budget.operations)
+		batch = budget.operations;
+	uint64_t begin = base_clock_ns(), now = begin;
+	for (size_t taken = 0;; taken++) {
+		if (budget.operations ? done >= budget.operations
+				      : taken >= SAMPLES_MIN && now - begin >= budget.nanoseconds)
+			return RSM_SUCCESS;
+		uint64_t start = base_clock_ns();
+		code = test->run(run, size, batch);
+		now = base_clock_ns();
+		if (code != RSM_SUCCESS)
+			return code;
+		if (!add_sample(samples, (double)(now - start) / (double)batch / test->parts)) {
+			tool_fail("measure %s: out of memory for samples", test->name);
+			return PERF_TOLD;
+		}
+		done += batch;
+		samples->operations += batch;
+	}
+}
+
+int perf_measure(struct perf_run *run, const struct perf_test *test, size_t size, struct perf_budget budget,
+		 struct perf_samples *samples)
+{
+	int code = test->begin ? test->begin(run, size) : RSM_SUCCESS;
+	if (code == RSM_SUCCESS)
+		code = sample(run, test, size, budget, samples);
+	if (code == RSM_SUCCESS && test->end)
+		code = test->end(run, size);
+	return code;
+}
+
+static int by_value(const void *left, const void *right)
+{
+	double a = *(const double *)left, b = *(const double *)right;
+	return (a > b) - (a < b);
+}
+
+void perf_summarize(struct perf_samples *samples, struct perf_result *result)
+{
+	memset(result, 0, sizeof(*result));
+	if (samples->count == 0)
+		return;
+	qsort(samples->values, samples->count, sizeof(*samples->values), by_value);
+	result->minimum = samples->values[0];
+	result->median = samples->values[samples->count / 2];
+	result->p99 = samples->values[(samples->count - 1) * 99 / 100];
+	result->maximum = samples->values[samples->count - 1];
+	result->operations = samples->operations;
+}
+
+void perf_samples_clear(struct perf_samples *samples)
+{
+	free(samples->values);
+	memset(samples, 0, sizeof(*samples));
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* put and get. Every call goes to the same place, as the raw copies beside them do. */
+#include "rsm/perf.h"
+
+#define WINDOW 64 /* puts between two barriers of put-rate */
+
+static int begin_explicit(struct perf_run *run, size_t size)
+{
+	(void)size;
+	return rsm_memseg_import_set_mode(run->session.import, RSM_BARRIER_MODE_EXPLICIT);
+}
+
+static int end_explicit(struct perf_run *run, size_t size)
+{
+	(void)size;
+	return rsm_memseg_import_set_mode(run->session.import, RSM_BARRIER_MODE_IMPLICIT);
+}
+
+static int put(struct perf_run *run, size_t size, uint64_t count)
+{
+	int code = RSM_SUCCESS;
+	while (count-- && code == RSM_SUCCESS)
+		code = rsm_memseg_import_put(run->session.import, (off_t)run->base, run->local, size);
+	return code;
+}
+
+static int get(struct perf_run *run, size_t size, uint64_t count)
+{
+	int code = RSM_SUCCESS;
+	while (count-- && code == RSM_SUCCESS)
+		code = rsm_memseg_import_get(run->session.import, (off_t)run->base, run->local, size);
+	return code;
+}
+
+/* The same inside one barrier. */
+static int put_span(struct perf_run *run, size_t size, uint64_t count)
+{
+	int code = rsm_memseg_import_open_barrier(&run->session.barrier);
+	if (code == RSM_SUCCESS)
+		code = put(run, size, count);
+	int closed = rsm_memseg_import_close_barrier(&run->session.barrier);
+	return code != RSM_SUCCESS ? code : closed;
+}
+
+static int get_span(struct perf_run *run, size_t size, uint64_t count)
+{
+	int code = rsm_memseg_import_open_barrier(&run->session.barrier);
+	if (code == RSM_SUCCESS)
+		code = get(run, size, count);
+	int closed = rsm_memseg_import_close_barrier(&run->session.barrier);
+	return code != RSM_SUCCESS ? code : closed;
+}
+
+/* Consecutive places, a barrier after every WINDOW. */
+static int put_window(struct perf_run *run, size_t size, uint64_t count)
+{
+	int code = RSM_SUCCESS;
+	while (count && code == RSM_SUCCESS) {
+		uint64_t window = count < WINDOW ? count : WINDOW;
+		rsm_memseg_import_open_barrier(&run->session.barrier);
+		for (uint64_t i = 0; i < window && code == RSM_SUCCESS; i++)
+			code = rsm_memseg_import_put(run->session.import, (off_t)(run->base + i * size),
+						     run->local + i * size, size);
+		int closed = rsm_memseg_import_close_barrier(&run->session.barrier);
+		code = code != RSM_SUCCESS ? code : closed;
+		count -= window;
+	}
+	return code;
+}
+
+const struct perf_test perf_rma_tests[] = {
+	{.name = "put",
+	 .title = "put, implicit mode: complete and checked on return",
+	 .kind = PERF_TIME,
+	 .parts = 1,
+	 .sized = true,
+	 .writes = true,
+	 .run = put,
+	 .raw = &perf_raw_store},
+	{.name = "put-explicit",
+	 .title = "put inside an open barrier",
+	 .kind = PERF_TIME,
+	 .parts = 1,
+	 .sized = true,
+	 .writes = true,
+	 .begin = begin_explicit,
+	 .run = put_span,
+	 .end = end_explicit,
+	 .raw = &perf_raw_copy_in},
+	{.name = "get",
+	 .title = "get, implicit mode",
+	 .kind = PERF_TIME,
+	 .parts = 1,
+	 .sized = true,
+	 .run = get,
+	 .raw = &perf_raw_copy_out},
+	{.name = "get-explicit",
+	 .title = "get inside an open barrier",
+	 .kind = PERF_TIME,
+	 .parts = 1,
+	 .sized = true,
+	 .begin = begin_explicit,
+	 .run = get_span,
+	 .end = end_explicit,
+	 .raw = &perf_raw_copy_out},
+	{.name = "put-rate",
+	 .title = "8-byte puts to consecutive places, a barrier after every 64",
+	 .kind = PERF_RATE,
+	 .parts = 1,
+	 .writes = true,
+	 .begin = begin_explicit,
+	 .run = put_window,
+	 .end = end_explicit,
+	 .raw = &perf_raw_copy_in},
+	{.name = "put-bw",
+	 .title = "put bandwidth, explicit mode",
+	 .kind = PERF_BANDWIDTH,
+	 .parts = 1,
+	 .sized = true,
+	 .writes = true,
+	 .begin = begin_explicit,
+	 .run = put_span,
+	 .end = end_explicit,
+	 .raw = &perf_raw_copy_in},
+	{.name = "get-bw",
+	 .title = "get bandwidth, explicit mode",
+	 .kind = PERF_BANDWIDTH,
+	 .parts = 1,
+	 .sized = true,
+	 .begin = begin_explicit,
+	 .run = get_span,
+	 .end = end_explicit,
+	 .raw = &perf_raw_copy_out},
+};
+const size_t perf_rma_count = sizeof(perf_rma_tests) / sizeof(perf_rma_tests[0]);

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the subcommands of `rsm` share. One thread. Whatever prints an error returns the exit code that goes with it, so
+ * that callers only pass it on: each error is told once.
+ */
+#ifndef RSM_TOOL_H
+#define RSM_TOOL_H
+
+#include <jansson.h>
+#include <rsm/ext.h>
+#include <rsmapi.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum tool_exit {
+	TOOL_OK = 0,
+	TOOL_FAILED = 1,
+	TOOL_USAGE = 2,
+	TOOL_NO_DAEMON = 3,
+	TOOL_REFUSED = 4,
+	TOOL_TIMED_OUT = 5,
+};
+
+struct tool_command {
+	const char *name;
+	const char *summary;
+	const char *help; /* whole text of --help */
+	int (*run)(const struct tool_command *command, int argc, char **argv);
+};
+
+int cmd_status(const struct tool_command *command, int argc, char **argv);
+int cmd_ls(const struct tool_command *command, int argc, char **argv);
+int cmd_show(const struct tool_command *command, int argc, char **argv);
+int cmd_export(const struct tool_command *command, int argc, char **argv);
+int cmd_get(const struct tool_command *command, int argc, char **argv);
+int cmd_put(const struct tool_command *command, int argc, char **argv);
+int cmd_perf(const struct tool_command *command, int argc, char **argv);
+int cmd_version(const struct tool_command *command, int argc, char **argv);
+
+extern const char cmd_status_help[], cmd_ls_help[], cmd_show_help[], cmd_export_help[], cmd_get_help[],
+	cmd_put_help[], cmd_perf_help[], cmd_version_help[];
+
+/* report.c: "rsm: <what was asked>: <why>" on standard error; the exit code is returned. */
+int tool_help(const struct tool_command *command);
+int tool_usage(const struct tool_command *command, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+int tool_usage_option(const struct tool_command *command, char **argv); /* after getopt_long returned '?' */
+int tool_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+int tool_fail_errno(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int tool_fail_code(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* parse.c: whole strings only; false on anything else, also on overflow. */
+struct tool_address {
+	bool local; /* no node was named: the local one is meant */
+	rsm_node_id_t node;
+	rsm_memseg_id_t id;
+};
+
+bool tool_parse_number(const char *text, uint64_t limit, uint64_t *value);
+bool tool_parse_size(const char *text, uint64_t *bytes);
+bool tool_parse_seconds(const char *text, uint64_t *nanoseconds);
+bool tool_parse_permissions(const char *text, rsm_permission_t *permissions);
+bool tool_parse_address(const char *text, struct tool_address *address);
+
+/* session.c: a controller, and at most one import on it. Ended by tool_session_close in every case. */
+struct tool_session {
+	rsmapi_controller_handle_t loopback;
+	rsmapi_controller_handle_t controller; /* the one named, or loopback */
+	rsm_node_id_t node;                    /* the local node */
+	rsm_memseg_import_handle_t import;
+	rsmapi_barrier_t barrier;
+	size_t length; /* bytes of the imported segment */
+};
+
+/* `name`: controller, NULL for loopback. */
+int tool_session_open(struct tool_session *session, const char *name);
+
+/* Connects and makes a barrier; the import stays in implicit mode. */
+int tool_session_connect(struct tool_session *session, const struct tool_address *address,
+			 rsm_permission_t permission);
+void tool_session_close(struct tool_session *session);
+
+/* render.c: JSON from the daemon as text for people. */
+int tool_status_load(const char *what, rsm_memseg_id_t id, char **text, json_t **tree);
+void tool_render_object(const json_t *object);
+void tool_render_value(char *text, size_t size, const char *key, const json_t *value);
+
+/* table.c: columns as wide as their widest cell; the last one is cut at 100 columns. */
+#define TOOL_TABLE_COLUMNS 12
+#define TOOL_TABLE_WIDTH   100
+#define TOOL_TABLE_CELL    96 /* bytes of a cell with its NUL */
+
+struct tool_table {
+	size_t columns, rows, capacity;
+	const char *titles[TOOL_TABLE_COLUMNS];
+	bool right[TOOL_TABLE_COLUMNS]; /* numbers stand to the right */
+	char (*cells)[TOOL_TABLE_CELL]; /* row by row; owned */
+};
+
+void tool_table_column(struct tool_table *table, const char *title, bool right);
+/* The cells of a new row, to be filled; NULL when memory is short. Valid until the next row. */
+char (*tool_table_row(struct tool_table *table))[TOOL_TABLE_CELL];
+void tool_table_print(const struct tool_table *table);
+void tool_table_clear(struct tool_table *table);
+void tool_heading(const char *text);
+void tool_format_size(char *text, size_t size, uint64_t bytes);
+
+/* progress.c: one line on a terminal's standard error for a transfer that is large or takes long. */
+struct tool_progress {
+	uint64_t total;       /* bytes, 0: unknown */
+	uint64_t start, last; /* ns */
+	bool terminal, shown;
+};
+
+void tool_progress_begin(struct tool_progress *progress, uint64_t total);
+void tool_progress_update(struct tool_progress *progress, uint64_t done);
+void tool_progress_clear(void); /* at the end, and before an error is told */
+
+#endif

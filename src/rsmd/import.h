@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Import handles: connected to a published segment, or aborted and waiting for their owner to let go. */
+#ifndef RSMD_IMPORT_H
+#define RSMD_IMPORT_H
+
+#include "rsmd/client.h"
+
+struct rsmd_import {
+	uint64_t id;
+	struct rsmd_client *owner;
+	struct rsmd_export *export; /* NULL: aborted */
+	uint32_t granted;           /* bits of 0600 */
+	uint32_t signal_slot;
+	int doorbell;               /* of this handle, or -1 */
+	struct rsmd_import *prev, *next; /* of the same owner */
+	UT_hash_handle hh;
+};
+
+/* The client's own import of that id, or NULL with a reason. */
+struct rsmd_import *rsmd_import_find(const struct rsmd_client *client, uint64_t id);
+
+/* Forced disconnect: wakes its waiters, hangs up its descriptor, and cuts it off its export. */
+void rsmd_import_abort(struct rsmd_import *import);
+
+/* Disconnects and frees it. */
+void rsmd_import_end(struct rsmd_import *import);
+
+#endif

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Maps of the exporter's memory: the whole segment for get and put, made at connect, and the window of
+ * rsm_memseg_import_map. Both are made of extents. Everything here runs under the import's lock.
+ */
+#include "transport/local/local.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/shm.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/reason.h"
+#include "rsmapi.h"
+
+#define HUGE_ALIGN ((size_t)2 << 20)
+
+static size_t page_ceil(uint64_t length)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	return ((size_t)length + page - 1) / page * page;
+}
+
+/* System V memory has no descriptor: attach it anywhere, move the piece, drop the rest (memory.md 3). */
+static int place_sysv(const struct segment_extent *extent, uint64_t skip, size_t length, void *at,
+		      int protection)
+{
+	struct shmid_ds info;
+	bool writable = (protection & PROT_WRITE) != 0;
+	if (shmctl(extent->shmid, IPC_STAT, &info) != 0)
+		return errno;
+	unsigned char *whole = shmat(extent->shmid, NULL, writable ? 0 : SHM_RDONLY);
+	if (whole == (void *)-1)
+		return errno;
+	size_t size = page_ceil(info.shm_segsz);
+	uint64_t start = extent->offset + skip;
+	int error = 0;
+	if (start > size || length > size - start)
+		error = ERANGE;
+	else if (mremap(whole + start, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, at) == MAP_FAILED)
+		error = errno;
+	if (error != 0) {
+		shmdt(whole);
+		return error;
+	}
+	if (start > 0)
+		munmap(whole, start);
+	if (start + length < size)
+		munmap(whole + start + length, size - start - length);
+	return mprotect(at, length, protection) == 0 ? 0 : errno;
+}
+
+static int place(const struct segment_extent *extent, uint64_t skip, size_t length, void *at, int protection)
+{
+	if (extent->shmid >= 0)
+		return place_sysv(extent, skip, length, at, protection);
+	void *result = mmap(at, length, protection, MAP_SHARED | MAP_FIXED, extent->fd,
+			    (off_t)(extent->offset + skip));
+	return result == MAP_FAILED ? errno : 0;
+}
+
+/* Maps [offset, offset+length) of the segment at `at`, where the address space is ours already. */
+static int place_all(const struct transport_layout *layout, uint64_t offset, size_t length, unsigned char *at,
+		     int protection)
+{
+	uint64_t start = 0, end = offset + length;
+	for (size_t i = 0; i < layout->count && start < end; i++) {
+		const struct segment_extent *extent = &layout->extents[i];
+		uint64_t from = start < offset ? offset : start;
+		uint64_t to = start + extent->length < end ? start + extent->length : end;
+		if (from < to) {
+			int error = place(extent, from - start, (size_t)(to - from), at + (from - offset),
+					  protection);
+			if (error != 0)
+				return error;
+		}
+		start += extent->length;
+	}
+	return start >= end ? 0 : ERANGE;
+}
+
+static bool is_huge(const struct transport_layout *layout)
+{
+	struct stat st;
+	for (size_t i = 0; i < layout->count; i++)
+		if (layout->extents[i].fd >= 0 && fstat(layout->extents[i].fd, &st) == 0 &&
+		    st.st_blksize >= (blksize_t)HUGE_ALIGN)
+			return true;
+	return false;
+}
+
+/* Address space of `length` bytes, aligned for huge pages where they are used or may form. NULL: none. */
+static void *reserve(size_t length, bool huge)
+{
+	size_t extra = huge || length >= HUGE_ALIGN ? HUGE_ALIGN : 0;
+	unsigned char *all =
+		mmap(NULL, length + extra, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (all == MAP_FAILED)
+		return NULL;
+	if (extra == 0)
+		return all;
+	size_t front = (HUGE_ALIGN - (uintptr_t)all % HUGE_ALIGN) % HUGE_ALIGN;
+	if (front > 0)
+		munmap(all, front);
+	if (extra > front)
+		munmap(all + front + length, extra - front);
+	return all + front;
+}
+
+static int refuse_map(int code, int error, const struct transport_import *import)
+{
+	if (error == EACCES || error == EPERM)
+		return base_refuse_errno(
+			RSMERR_PERM_DENIED, error,
+			"the system refuses to map the segment (for System V memory its own permissions "
+			"apply too)");
+	return base_refuse_errno(
+		code, error, "cannot map a segment of %llu bytes; is vm.max_map_count or RLIMIT_AS reached?",
+		(unsigned long long)import->length);
+}
+
+static int granted_protection(const struct transport_import *import)
+{
+	/* CPUs cannot write without reading; a write-only right is enforced by the calls (T53). */
+	return (import->granted & RSM_PERM_WRITE) != 0 ? PROT_READ | PROT_WRITE : PROT_READ;
+}
+
+int local_attach(struct transport_import *import, const struct transport_layout *layout)
+{
+	atomic_store(&import->epoch, layout->epoch);
+	if (import->granted == RSM_PERM_NONE)
+		return RSM_SUCCESS; /* such a connection only signals */
+	size_t length = page_ceil(import->length);
+	unsigned char *map = reserve(length, is_huge(layout));
+	if (map == NULL)
+		return refuse_map(RSMERR_INSUFFICIENT_RESOURCES, errno, import);
+	int error = place_all(layout, 0, length, map, granted_protection(import));
+	if (error != 0) {
+		munmap(map, length);
+		return refuse_map(RSMERR_INSUFFICIENT_RESOURCES, error, import);
+	}
+	import->map = map;
+	return RSM_SUCCESS;
+}
+
+void local_detach(struct transport_import *import)
+{
+	if (import->map != NULL)
+		munmap(import->map, page_ceil(import->length));
+	import->map = NULL;
+}
+
+int local_map(struct transport_import *import, void **address, bool fixed, int protection, uint64_t offset,
+	      size_t length)
+{
+	struct transport_layout layout;
+	int code = transport_layout_fetch(import, &layout);
+	if (code != RSM_SUCCESS)
+		return code;
+	size_t whole = page_ceil(length);
+	unsigned char *at = fixed ? *address : reserve(whole, is_huge(&layout));
+	/* An inaccessible map (permission 0) still needs its place; so does a fixed one, for the first mistake is fatal. */
+	int error = at == NULL ? ENOMEM : 0;
+	if (error == 0 && protection == PROT_NONE)
+		error = mmap(at, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE,
+			     -1, 0) == MAP_FAILED
+				? errno
+				: 0;
+	else if (error == 0)
+		error = place_all(&layout, offset, whole, at, protection);
+	transport_layout_clear(&layout);
+	if (error != 0) {
+		if (at != NULL && !fixed)
+			munmap(at, whole);
+		return refuse_map(error == ENOMEM ? RSMERR_INSUFFICIENT_RESOURCES : RSMERR_MAP_FAILED, error,
+				  import);
+	}
+	import->window = at;
+	import->window_length = whole;
+	import->window_offset = offset;
+	import->window_protection = protection;
+	*address = at;
+	return RSM_SUCCESS;
+}
+
+void local_unmap(struct transport_import *import)
+{
+	munmap(import->window, import->window_length);
+	import->window = NULL;
+}
+
+/* New memory in the place of the old: other threads that copy meanwhile notice by the epoch and do it again. */
+static int remap(struct transport_import *import)
+{
+	struct transport_layout layout;
+	int code = transport_layout_fetch(import, &layout);
+	if (code != RSM_SUCCESS)
+		return code;
+	int error = 0;
+	if (import->map != NULL)
+		error = place_all(&layout, 0, page_ceil(import->length), import->map,
+				  granted_protection(import));
+	if (error == 0 && import->window != NULL && import->window_protection != PROT_NONE)
+		error = place_all(&layout, import->window_offset, import->window_length, import->window,
+				  import->window_protection);
+	transport_layout_clear(&layout);
+	if (error != 0)
+		return refuse_map(RSMERR_BARRIER_FAILURE, error, import);
+	atomic_store_explicit(&import->epoch, layout.epoch, memory_order_release);
+	return RSM_SUCCESS;
+}
+
+int local_resume(struct transport_import *import)
+{
+	int code = RSM_SUCCESS;
+	transport_lock(import);
+	uint64_t now = atomic_load_explicit(&import->status->epoch, memory_order_acquire);
+	if (SEGMENT_EPOCH_GENERATION(now) != import->generation)
+		code = base_refuse(RSMERR_CONN_ABORTED,
+				   "the exporter has withdrawn the segment; connect again to go on");
+	else if (now != atomic_load(&import->epoch))
+		code = remap(import);
+	transport_unlock(import);
+	return code;
+}

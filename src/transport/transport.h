@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a transport is. A controller is an instance of a transport; an import handle gets its transport's table at
+ * connect, and every data call goes through it: rsm_memseg_import_put -> ops->put, two stations.
+ *
+ * The library has checked handle, pointers, alignment, right, bounds and barrier before it calls: a transport does
+ * not check them again. It reports what only it can know: abort, unreachable, failure.
+ * Unless a slot says otherwise: called on the application's thread, any number of threads at once, must not block,
+ * allocate or make a system call where the memory is mapped; returns RSM_SUCCESS or an RSMERR code with a
+ * reason. The conformance suite runs over every transport; a slot that a transport cannot serve points to one
+ * of the refusing functions of transport.c.
+ */
+#ifndef TRANSPORT_TRANSPORT_H
+#define TRANSPORT_TRANSPORT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "segment/extent.h"
+#include "segment/status.h"
+
+struct transport_import;
+
+/* One entry of a vector, already checked and resolved to a local address. */
+struct transport_vector {
+	uint64_t offset; /* bytes, in the segment */
+	void *local;
+	size_t length; /* bytes */
+};
+
+/* Where the memory behind an import is now. Filled by the library for the transport. */
+struct transport_layout {
+	uint64_t epoch; /* the epoch word that this layout belongs to */
+	size_t count;
+	struct segment_extent extents[SEGMENT_EXTENTS_MAX];
+	size_t fd_count;
+	int fds[SEGMENT_EXTENTS_MAX]; /* owned; extents name them, several may name one */
+};
+
+struct transport_ops {
+	size_t size; /* sizeof (struct transport_ops): what a separately built transport knows */
+
+	/* Starts a span: what a later settle compares with. */
+	uint64_t (*begin)(struct transport_import *import);
+
+	/*
+	 * First call on an import: makes the memory reachable with the rights in import->granted. System calls allowed;
+	 * under the import's lock. The descriptors stay the library's.
+	 */
+	int (*attach)(struct transport_import *import, const struct transport_layout *layout);
+
+	/* Last call on an import; releases all it holds. No other call runs or follows. */
+	void (*detach)(struct transport_import *import);
+
+	/*
+	 * get: `length` bytes at `offset` to `target`. get_items: `count` items of `width` bytes (1, 2, 4, 8), each by
+	 * one access. Implicit mode: complete and checked on return. Explicit: initiated.
+	 */
+	int (*get)(struct transport_import *import, uint64_t offset, void *target, size_t length);
+	int (*get_items)(struct transport_import *import, uint64_t offset, void *target, size_t count,
+			 unsigned width);
+
+	/*
+	 * Maps [offset, offset+length) at *address (fixed) or anywhere, with the PROT_ bits given. System calls allowed.
+	 * Called under the import's lock, at most once before unmap. `length` is rounded up to pages by the transport.
+	 */
+	int (*map)(struct transport_import *import, void **address, bool fixed, int protection,
+		   uint64_t offset, size_t length);
+
+	/* order: earlier writes are performed before later ones; reports an abort. */
+	int (*order)(struct transport_import *import);
+
+	int (*put)(struct transport_import *import, uint64_t offset, const void *source, size_t length);
+	int (*put_items)(struct transport_import *import, uint64_t offset, const void *source, size_t count,
+			 unsigned width);
+
+	/*
+	 * Ends the span for which begin returned `span`: everything issued since is complete, or an error says that it
+	 * may not be. May block on a network.
+	 */
+	int (*settle)(struct transport_import *import, uint64_t span);
+
+	/* Explicit map gone. System calls allowed; under the import's lock. */
+	void (*unmap)(struct transport_import *import);
+};
+
+/*
+ * What a transport needs of one import: embedded at the start of the library's import, so that a data call touches one
+ * cache line. `implicit` and `epoch` are written under the import's lock and read without it.
+ */
+struct transport_import {
+	const struct transport_ops *ops;
+	const struct segment_status *status; /* this segment's line of the status table, read-only */
+	_Atomic uint64_t epoch;              /* the epoch word that `map` belongs to */
+	unsigned char *map;                  /* the whole segment; stays at its address until detach */
+	uint64_t length;                     /* bytes */
+	uint32_t granted;                    /* RSM_PERM_ bits */
+	_Atomic bool implicit;               /* barrier mode */
+
+	/* cold */
+	uint32_t generation;  /* of the epoch at connect: differs from status -> aborted for good */
+	void *window;         /* explicit map, or NULL */
+	size_t window_length; /* bytes, whole pages */
+	uint64_t window_offset;
+	int window_protection;
+};
+
+/*
+ * Provided by the library. transport_layout_fetch asks where the memory is now and fills `layout`, whose descriptors
+ * transport_layout_clear closes; under the import's lock, which transport_lock takes.
+ */
+int transport_layout_fetch(struct transport_import *import, struct transport_layout *layout);
+void transport_layout_clear(struct transport_layout *layout);
+void transport_lock(struct transport_import *import);
+void transport_unlock(struct transport_import *import);
+
+/* The one check that is made by reading memory: whether the connection still is what it was. */
+static inline bool transport_is_aborted(const struct transport_import *import)
+{
+	uint64_t now = atomic_load_explicit(&import->status->epoch, memory_order_acquire);
+	return SEGMENT_EPOCH_GENERATION(now) != import->generation;
+}
+
+extern const struct transport_ops transport_local_ops;
+
+#endif

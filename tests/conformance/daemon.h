@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A private node for tests: an rsmd with a fresh directory, socket and configuration of its own. */
+#ifndef CONFORMANCE_DAEMON_H
+#define CONFORMANCE_DAEMON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#define DAEMON_CONFIG "[node]\nid = 1\nmax-segments = 65535\n[controller shm0]\ntype = local\n"
+
+struct daemon {
+	pid_t pid;
+	char directory[64];  /* /tmp/rsm-test-XXXXXX, readable by other users */
+	char socket[96];     /* in it, run/rsmd.sock */
+	char log[96];        /* what rsmd wrote to stderr */
+};
+
+/* Where rsmd is: $RSM_TEST_RSMD, set by CTest. */
+const char *daemon_program(void);
+
+/* Both print what went wrong and return false. start returns when the socket answers. */
+bool daemon_prepare(struct daemon *daemon);
+bool daemon_start(struct daemon *daemon);
+
+/* Ends it by SIGTERM and checks: it was still alive, leaves with 0 in time, and leaves nothing in its directory. */
+bool daemon_stop(struct daemon *daemon);
+
+/* Removes the directory; says what else was found in it. */
+bool daemon_remove(struct daemon *daemon);
+
+/* Open descriptors of a process of the same user, -1 when they cannot be read. */
+int daemon_descriptors(pid_t pid);
+
+/* Waits for a child's end at most this long; its status in suite_join's form, or -1. */
+int daemon_wait(pid_t pid, int milliseconds);
+
+#endif

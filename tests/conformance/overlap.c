@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The same memory behind several exports: wholly, partly, and one of them withdrawn (T38, T44). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "pair.h"
+#include "peer.h"
+
+struct view {
+	rsm_memseg_export_handle_t e;
+	rsm_memseg_id_t id;
+	rsm_memseg_import_handle_t i;
+	rsmapi_barrier_t barrier;
+	volatile uint8_t *map;
+	size_t length;
+};
+
+static void view_open(struct view *view, const struct pair *base, size_t first, size_t pages, bool mapped)
+{
+	struct pair pair = {.controller = base->controller, .node = base->node};
+	void *address = NULL;
+
+	memset(view, 0, sizeof(*view));
+	view->length = pages * suite_page();
+	MUST(rsm_memseg_export_create(base->controller, &view->e, base->memory + first * suite_page(), view->length,
+				      RSM_ALLOW_REBIND));
+	MUST(rsm_memseg_export_publish(view->e, &view->id, NULL, 0));
+	pair.id = view->id;
+	view->i = pair_import(&pair, RSM_PERM_RDWR, &view->barrier);
+	if (mapped) {
+		MUST(rsm_memseg_import_map(view->i, &address, RSM_MAP_NONE, RSM_PERM_RDWR, 0, view->length));
+		view->map = address;
+	}
+}
+
+/* Through the map, inside a span: what a correct program sees, whatever moved behind the map before. */
+static int view_load(struct view *view, size_t offset)
+{
+	MUST(rsm_memseg_import_open_barrier(&view->barrier));
+	int value = view->map[offset];
+	MUST(rsm_memseg_import_close_barrier(&view->barrier));
+	return value;
+}
+
+static void base_open(struct pair *base, size_t pages)
+{
+	memset(base, 0, sizeof(*base));
+	base->controller = pair_controller(suite_controller());
+	base->node = pair_node();
+	base->length = pages * suite_page();
+	base->memory = pair_memory(pages, 0);
+}
+
+static void withdraw_one(bool destroy)
+{
+	struct pair base;
+	struct view one, two;
+
+	base_open(&base, 3);
+	view_open(&one, &base, 0, 3, true);
+	view_open(&two, &base, 0, 3, true);
+	one.map[5] = 1;
+	CHECK_EQUAL(1, two.map[5]);
+	MUST(destroy ? rsm_memseg_export_destroy(one.e) : rsm_memseg_export_unpublish(one.e));
+	EXPECT(RSMERR_CONN_ABORTED, pair_put_byte(one.i, 6, 0xff));
+	one.map[6] = 0xff;
+	CHECK_BYTES(base.memory + 6, 0, 1);
+	MUST(pair_put_byte(two.i, 7, 7)); /* the other one: by put and get ... */
+	CHECK_BYTES(base.memory + 7, 7, 1);
+	base.memory[8] = 8;
+	CHECK_EQUAL(8, pair_get_byte(two.i, 8));
+	two.map[9] = 9; /* ... and by its map, after a library call */
+	CHECK_BYTES(base.memory + 9, 9, 1);
+	base.memory[10] = 10;
+	CHECK_EQUAL(10, two.map[10]);
+	MUST(rsm_memseg_import_open_barrier(&two.barrier));
+	two.map[11] = 11;
+	MUST(rsm_memseg_import_close_barrier(&two.barrier));
+	CHECK_BYTES(base.memory + 11, 11, 1);
+	MUST(rsm_memseg_export_destroy(two.e));
+	EXPECT(RSMERR_CONN_ABORTED, pair_put_byte(two.i, 7, 0xff));
+	CHECK_BYTES(base.memory + 7, 7, 1);
+}
+
+static void r_identical_unpublish(void)
+{
+	withdraw_one(false);
+}
+
+static void r_identical_destroy(void)
+{
+	withdraw_one(true);
+}
+
+static void r_span_over_withdrawal(void)
+{
+	struct pair base;
+	struct view one, two;
+
+	/* A span of the second that was open while the first one was withdrawn: an error, or all of it arrived. */
+	base_open(&base, 2);
+	view_open(&one, &base, 0, 2, true);
+	view_open(&two, &base, 0, 2, true);
+	MUST(rsm_memseg_import_open_barrier(&two.barrier));
+	two.map[1] = 1;
+	MUST(rsm_memseg_export_unpublish(one.e));
+	two.map[2] = 2;
+	int code = rsm_memseg_import_close_barrier(&two.barrier);
+	if (code == RSM_SUCCESS) {
+		CHECK_BYTES(base.memory + 1, 1, 1);
+		CHECK_BYTES(base.memory + 2, 2, 1);
+	} else {
+		EXPECT(RSMERR_BARRIER_FAILURE, code);
+	}
+	MUST(rsm_memseg_import_open_barrier(&two.barrier)); /* redone, it arrives */
+	two.map[1] = 0x31;
+	two.map[2] = 0x32;
+	MUST(rsm_memseg_import_close_barrier(&two.barrier));
+	CHECK_BYTES(base.memory + 1, 0x31, 1);
+	CHECK_BYTES(base.memory + 2, 0x32, 1);
+}
+
+static void r_partial(void)
+{
+	struct pair base;
+	struct view views[4];
+	size_t page = suite_page();
+
+	base_open(&base, 8);
+	view_open(&views[0], &base, 0, 4, true);
+	view_open(&views[1], &base, 2, 4, true);  /* overlaps the first */
+	view_open(&views[2], &base, 3, 1, true);  /* inside both */
+	view_open(&views[3], &base, 0, 8, true);  /* around all */
+	base.memory[3 * page + 1] = 0x31;
+	CHECK_EQUAL(0x31, view_load(&views[0], 3 * page + 1));
+	CHECK_EQUAL(0x31, view_load(&views[1], page + 1));
+	CHECK_EQUAL(0x31, view_load(&views[2], 1));
+	CHECK_EQUAL(0x31, view_load(&views[3], 3 * page + 1));
+	MUST(pair_put_byte(views[2].i, 2, 0x32));
+	CHECK_EQUAL(0x32, pair_get_byte(views[0].i, (off_t)(3 * page + 2)));
+	EXPECT(RSMERR_BAD_OFFSET, pair_put_byte(views[2].i, (off_t)page, 1));
+	MUST(rsm_memseg_export_unpublish(views[0].e));
+	EXPECT(RSMERR_CONN_ABORTED, pair_put_byte(views[0].i, 0, 1));
+	MUST(pair_put_byte(views[1].i, (off_t)(page + 3), 0x33));
+	CHECK_EQUAL(0x33, pair_get_byte(views[2].i, 3));
+	CHECK_EQUAL(0x33, pair_get_byte(views[3].i, (off_t)(3 * page + 3)));
+	CHECK_BYTES(base.memory + 3 * page + 3, 0x33, 1);
+	CHECK_EQUAL(0x33, view_load(&views[2], 3));
+	MUST(rsm_memseg_export_destroy(views[3].e));
+	MUST(rsm_memseg_export_destroy(views[0].e));
+	MUST(pair_put_byte(views[1].i, 4, 0x34));
+	CHECK_BYTES(base.memory + 2 * page + 4, 0x34, 1);
+	MUST(rsm_memseg_export_destroy(views[1].e));
+	MUST(pair_put_byte(views[2].i, 5, 0x35));
+	CHECK_BYTES(base.memory + 3 * page + 5, 0x35, 1);
+	MUST(rsm_memseg_export_destroy(views[2].e));
+	CHECK_BYTES(base.memory + 3 * page + 1, 0x31, 1);
+	CHECK_BYTES(base.memory + 3 * page + 5, 0x35, 1);
+	free(base.memory);
+}
+
+static void r_inside_hostile(void)
+{
+	struct peer peer;
+	struct pair base;
+	struct view all, part;
+	size_t page = suite_page();
+
+	/* An importer of one page gets no descriptor or map that reaches beyond it. */
+	peer_start(&peer, NULL);
+	base_open(&base, 4);
+	view_open(&all, &base, 0, 4, false);
+	view_open(&part, &base, 1, 1, false);
+	MUST(peer_connect(&peer, 0, base.node, part.id, RSM_PERM_RDWR));
+	MUST(peer_simple(&peer, PEER_HOLD, 0, 0));
+	MUST(peer_map(&peer, 0, RSM_PERM_RDWR, page));
+	MUST(peer_simple(&peer, PEER_HOLD, 0, 0));
+	peer_ask(&peer, &(struct peer_request){.op = PEER_HELD_STORE, .value = 0x44});
+	CHECK_BYTES(base.memory, 0, page);
+	CHECK_BYTES(base.memory + page, 0x44, 1);
+	CHECK_BYTES(base.memory + 2 * page, 0, 2 * page);
+}
+
+static void r_same_twice_rebind(void)
+{
+	struct pair base;
+	struct view one, two;
+	uint8_t *other = pair_memory(2, 0x77);
+
+	/* Rebinding one of two exports leaves the other one with the old memory. */
+	base_open(&base, 2);
+	view_open(&one, &base, 0, 2, false);
+	view_open(&two, &base, 0, 2, false);
+	MUST(rsm_memseg_export_rebind(one.e, other, 0, one.length));
+	CHECK_EQUAL(0x77, pair_get_byte(one.i, 3));
+	CHECK_EQUAL(0, pair_get_byte(two.i, 3));
+	MUST(pair_put_byte(two.i, 3, 3));
+	MUST(pair_put_byte(one.i, 3, 4));
+	CHECK_BYTES(base.memory + 3, 3, 1);
+	CHECK_BYTES(other + 3, 4, 1);
+	MUST(rsm_memseg_export_rebind(one.e, base.memory, 0, one.length)); /* onto memory that is exported */
+	CHECK_EQUAL(3, pair_get_byte(one.i, 3));
+	MUST(pair_put_byte(one.i, 5, 5));
+	CHECK_EQUAL(5, pair_get_byte(two.i, 5));
+}
+
+static void r_many(void)
+{
+	enum { COUNT = 16 };
+	struct pair base;
+	struct view views[COUNT];
+
+	base_open(&base, 1);
+	for (int at = 0; at < COUNT; at++)
+		view_open(&views[at], &base, 0, 1, at & 1);
+	for (int at = 0; at < COUNT; at++) {
+		MUST(pair_put_byte(views[at].i, at, at + 1));
+		for (int other = at; other < COUNT; other++)
+			CHECK_EQUAL(at + 1, pair_get_byte(views[other].i, at));
+		MUST(rsm_memseg_export_destroy(views[at].e));
+	}
+	for (int at = 0; at < COUNT; at++)
+		CHECK_BYTES(base.memory + at, at + 1, 1);
+}
+
+static const struct suite_case cases[] = {
+	{"R-identical-unpublish", "one of two exports of a range unpublished, the other goes on", r_identical_unpublish},
+	{"R-identical-destroy", "one of two exports of a range destroyed, the other goes on", r_identical_destroy},
+	{"R-identical-span", "a span of the other one over the withdrawal", r_span_over_withdrawal},
+	{"R-partial", "partly overlapping exports", r_partial},
+	{"R-partial-hostile", "an importer of a part cannot reach beyond it", r_inside_hostile},
+	{"R-identical-rebind", "rebind away from and onto exported memory", r_same_twice_rebind},
+	{"R-identical-many", "sixteen exports of one page", r_many},
+};
+
+SUITE_MAIN(cases)

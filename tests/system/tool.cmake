@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# The tool's dialogue, by bats.
+find_program(BATS bats)
+if(BATS)
+  add_test(NAME system.tool COMMAND ${BATS} ${CMAKE_CURRENT_LIST_DIR}/tool.bats)
+  set_tests_properties(system.tool PROPERTIES TIMEOUT 120 LABELS system
+    ENVIRONMENT "RSM=$<TARGET_FILE:rsm>;RSMD=$<TARGET_FILE:rsmd>;LIBRSM=$<TARGET_FILE:librsm>")
+else()
+  message(WARNING "bats is missing: the tool is not tested")
+endif()

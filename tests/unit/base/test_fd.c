@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* base/fd.c: descriptors stay away from 0, 1 and 2 and are closed on exec. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/fd.h"
+
+/* Standard input and error are closed for the moment: the next descriptors would be 0 and 2. */
+static void test_moves_above_stdio(void **state)
+{
+	int input = fcntl(0, F_DUPFD_CLOEXEC, 3);
+	int error = fcntl(2, F_DUPFD_CLOEXEC, 3);
+
+	(void)state;
+	close(0);
+	close(2);
+	int low = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int fd = base_fd_above_stdio(low);
+	int low_flags = fcntl(low, F_GETFD);
+	dup2(input, 0);
+	dup2(error, 2);
+	close(input);
+	close(error);
+
+	assert_int_equal(low, 0);
+	assert_int_equal(low_flags, -1); /* the low one was closed */
+	assert_true(fd > 2);
+	assert_int_equal(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+	close(fd);
+}
+
+static void test_leaves_others(void **state)
+{
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	(void)state;
+	assert_true(fd > 2);
+	assert_int_equal(base_fd_above_stdio(fd), fd);
+	assert_int_equal(base_fd_above_stdio(-1), -1);
+	close(fd);
+}
+
+static void test_close(void **state)
+{
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int number = fd;
+
+	(void)state;
+	errno = EDOM;
+	base_fd_close(&fd);
+	assert_int_equal(fd, -1);
+	base_fd_close(&fd);
+	assert_int_equal(errno, EDOM);
+	assert_int_equal(fcntl(number, F_GETFD), -1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_moves_above_stdio),
+		cmocka_unit_test(test_leaves_others),
+		cmocka_unit_test(test_close),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
