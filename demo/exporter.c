@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * demo_exporter <FILE: reads a file from standard input into memory from valloc and exports it. Wakes by the importer's signal,
- * looks at the changes through its own pointers, narrows the access list, and stays until it is killed.
+ * demo_exporter <FILE: reads a file from standard input into memory from valloc and exports it. Wakes by the
+ * importer's signal, looks at the changes through its own pointers, narrows the access list, and stays until it
+ * is killed.
  */
 #include <errno.h>
 #include <malloc.h>

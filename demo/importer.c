@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * demo_importer NODE ID LENGTH SHA256: connects, maps, verifies the checksum, changes two regions inside a barrier, signals,
- * and then waits inside another barrier for the exporter's end.
+ * demo_importer NODE ID LENGTH SHA256: connects, maps, verifies the checksum, changes two regions inside a
+ * barrier, signals, and then waits inside another barrier for the exporter's end.
  */
 #include <stdio.h>
 #include <stdlib.h>

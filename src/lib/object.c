@@ -87,6 +87,15 @@ void lib_object_guard(struct segment_guard *guard)
 	segment_guard_open(guard, lib_daemon.userfaultfd_device);
 }
 
+static void object_tell_free(uint64_t id, uint32_t session)
+{
+	if (session != lib_daemon.session)
+		return;
+	Wire__ObjectFree message = WIRE__OBJECT_FREE__INIT;
+	message.object_id = id;
+	lib_daemon_tell(WIRE__REQUEST__BODY_OBJECT_FREE, &message);
+}
+
 int lib_object_create(size_t length, bool huge, struct lib_object **created)
 {
 	struct lib_object *object = calloc(1, sizeof *object);
@@ -111,6 +120,8 @@ int lib_object_create(size_t length, bool huge, struct lib_object **created)
 			object->device = st.st_dev;
 			object->inode = st.st_ino;
 		}
+		if (code != RSM_SUCCESS && reply.message->body_case == WIRE__REPLY__BODY_OBJECT)
+			object_tell_free(reply.message->object->object_id, lib_daemon.session);
 		lib_reply_clear(&reply);
 	}
 	if (code != RSM_SUCCESS) {
@@ -123,15 +134,6 @@ int lib_object_create(size_t length, bool huge, struct lib_object **created)
 	object->huge = huge;
 	*created = object;
 	return RSM_SUCCESS;
-}
-
-static void object_tell_free(uint64_t id, uint32_t session)
-{
-	if (session != lib_daemon.session)
-		return;
-	Wire__ObjectFree message = WIRE__OBJECT_FREE__INIT;
-	message.object_id = id;
-	lib_daemon_tell(WIRE__REQUEST__BODY_OBJECT_FREE, &message);
 }
 
 void lib_object_discard(struct lib_object *object)

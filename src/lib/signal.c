@@ -133,7 +133,7 @@ static void ring(const struct lib_signal *signal, bool self)
 		Wire__Ring message = WIRE__RING__INIT;
 		message.handle_id = signal->id;
 		message.self = self;
-		lib_daemon_tell(WIRE__REQUEST__BODY_RING, &message);
+		lib_daemon_call(WIRE__REQUEST__BODY_RING, &message, -1, NULL);
 	}
 	lib_unlock();
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Numbers, sizes and addresses as people write them. Nothing is guessed: a string that is not all understood is refused. */
+/* Numbers, sizes and addresses as people write them. A string that is not understood as a whole is refused. */
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>

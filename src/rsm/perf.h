@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How `rsm perf` measures. A test is an operation that is run `count` times at a stretch; a stretch (batch) lasts long
- * enough that reading the clock (25 to 50 ns) does not count. Every batch gives one sample: its mean per operation.
+ * How `rsm perf` measures. A test is an operation that is run `count` times at a stretch; a stretch (batch)
+ * lasts long enough that reading the clock (25 to 50 ns) does not count. Every batch gives one sample: its mean
+ * per operation.
  *
- * The other end is this program again, as `rsm perf --serve`: it exports a segment and echoes. Page 0 of the segment holds
- * the words below, the data begins at PERF_DATA.
+ * The other end is this program again, as `rsm perf --serve`: it exports a segment and echoes. Page 0 of the
+ * segment holds the words below, the data begins at PERF_DATA.
  */
 #ifndef RSM_PERF_H
 #define RSM_PERF_H
@@ -57,14 +58,14 @@ struct perf_test {
 	bool writes; /* changes the segment's data */
 	bool peer;   /* the other side takes part */
 	bool spins;  /* both sides spin: makes no sense on one CPU */
-	/* A failure ends the whole run: after one, nothing more of the test is called. begin and end may be NULL. */
+	/* After a failure nothing more of the run is called. begin and end may be NULL. */
 	int (*begin)(struct perf_run *run, size_t size);
 	int (*run)(struct perf_run *run, size_t size, uint64_t count);
 	int (*end)(struct perf_run *run, size_t size);
 	const struct perf_test *raw; /* the limit, may be NULL */
 };
 
-/* Functions of a test return RSM_SUCCESS, an RSMERR code with the library's reason, or this after telling the error. */
+/* Functions of a test return RSM_SUCCESS, an RSMERR code with the library's reason, or this: the error is told. */
 #define PERF_TOLD 255
 
 struct perf_result {
@@ -107,7 +108,7 @@ extern const size_t perf_rma_count, perf_signal_count, perf_control_count;
 extern const struct perf_test perf_raw_store, perf_raw_copy_in, perf_raw_copy_out, perf_raw_echo,
 	perf_raw_futex;
 
-/* Both halves of an echo: waits until the last word of the message is `turn`, copies the message with it. */
+/* A message of an echo ends with its turn, the flag: read says which one is there, write copies and sets it last. */
 uint32_t perf_echo_read(const unsigned char *message, size_t size);
 void perf_echo_write(unsigned char *message, const unsigned char *from, size_t size, uint32_t turn);
 long perf_futex(_Atomic uint32_t *word, int operation, uint32_t value, unsigned milliseconds);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The measuring side's end of the peer process: start it, give it orders, end it. One line of text per message. */
+/* The measuring side's end of the peer process: start it, give it orders, end it. A message is a line of text. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>

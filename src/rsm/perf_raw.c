@@ -6,7 +6,7 @@
 
 #include "rsm/perf.h"
 
-/* Called through memory, so that the compiler neither inlines nor drops it, as a library's memcpy would be called. */
+/* Through memory, so that the compiler neither inlines nor drops the call. */
 static void *(*volatile copy)(void *to, const void *from, size_t size) = memcpy;
 
 /* A store that is known to be performed. For more than a word: copy, then fence. */

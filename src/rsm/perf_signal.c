@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Echoes: a message through the mapped segment, and signals. An operation is a round trip, half of it is reported. */
+/* Echoes: a message through the map, and signals. An operation is a round trip, half of it is reported. */
 #include <string.h>
 
 #include "rsm/perf.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The daemon's JSON as text for people: scalars as "key  value" lines, objects and lists of objects under a heading. The
- * keys are the daemon's own, so what a later daemon adds is shown too.
+ * The daemon's JSON as text for people: scalars as "key  value" lines, objects and lists of objects under a
+ * heading. The keys are the daemon's own, so what a later daemon adds is shown too.
  */
 #include <stdio.h>
 #include <stdlib.h>

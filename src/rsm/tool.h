@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the subcommands of `rsm` share. One thread. Whatever prints an error returns the exit code that goes with it, so
- * that callers only pass it on: each error is told once.
+ * What the subcommands of `rsm` share. One thread. Whatever prints an error returns the exit code that goes with
+ * it, so that callers only pass it on: each error is told once.
  */
 #ifndef RSM_TOOL_H
 #define RSM_TOOL_H

@@ -5,27 +5,34 @@
 
 #include "base/reason.h"
 
-enum class { CLASS_OWNER, CLASS_GROUP, CLASS_OTHER };
+enum kind { KIND_OWNER, KIND_GROUP, KIND_OTHER };
 
-static const char *const class_names[] = {"owner", "group", "other"};
+static const char *const kind_names[] = {"owner", "group", "other"};
 
-int rsmd_access_check_list(const struct rsmd_acl_entry *entries, size_t count, bool loopback, uint32_t local_node)
+int rsmd_access_check_list(const struct rsmd_acl_entry *entries, size_t count, bool loopback,
+			   uint32_t local_node)
 {
 	if (count > RSMD_ACL_MAX)
-		return base_refuse(RSMERR_BAD_ACL, "access list with %zu entries; the limit is %d", count, RSMD_ACL_MAX);
+		return base_refuse(RSMERR_BAD_ACL, "access list with %zu entries; the limit is %d", count,
+				   RSMD_ACL_MAX);
 	for (size_t i = 0; i < count; i++)
 		if (entries[i].permission & ~0666u)
 			return base_refuse(RSMERR_BAD_ACL,
-					   "entry %zu of the access list has permission 0%o; only bits of 0666 are allowed", i,
-					   entries[i].permission);
+					   "entry %zu of the access list has permission 0%o; only bits of "
+					   "0666 are allowed",
+					   i, entries[i].permission);
 	if (!loopback || !count)
 		return RSM_SUCCESS;
 	if (count > 1)
-		return base_refuse(RSMERR_BAD_ACL, "access list with %zu entries; on loopback only the local node, %u, can be listed",
-				   count, local_node);
+		return base_refuse(
+			RSMERR_BAD_ACL,
+			"access list with %zu entries; on loopback only the local node, %u, can be listed",
+			count, local_node);
 	if (entries[0].node != local_node)
-		return base_refuse(RSMERR_BAD_ACL, "the access list names node %u; on loopback only the local node, %u, can be listed",
-				   entries[0].node, local_node);
+		return base_refuse(
+			RSMERR_BAD_ACL,
+			"the access list names node %u; on loopback only the local node, %u, can be listed",
+			entries[0].node, local_node);
 	return RSM_SUCCESS;
 }
 
@@ -43,16 +50,16 @@ static bool bits_for_node(const struct rsmd_acl *acl, uint32_t node, uint32_t *b
 	return false;
 }
 
-static enum class class_of(uid_t owner, gid_t group, const struct rsmd_identity *who)
+static enum kind kind_of(uid_t owner, gid_t group, const struct rsmd_identity *who)
 {
 	if (who->uid == owner)
-		return CLASS_OWNER;
+		return KIND_OWNER;
 	if (who->gid == group)
-		return CLASS_GROUP;
+		return KIND_GROUP;
 	for (size_t i = 0; i < who->group_count; i++)
 		if (who->groups[i] == group)
-			return CLASS_GROUP;
-	return CLASS_OTHER;
+			return KIND_GROUP;
+	return KIND_OTHER;
 }
 
 int rsmd_access_decide(const struct rsmd_acl *acl, uid_t owner, gid_t group, const struct rsmd_identity *who,
@@ -61,14 +68,16 @@ int rsmd_access_decide(const struct rsmd_acl *acl, uid_t owner, gid_t group, con
 	uint32_t bits;
 	if (!bits_for_node(acl, who->node, &bits))
 		return base_refuse(RSMERR_SEG_NOT_PUBLISHED_TO_NODE,
-				   "node %u is not in the segment's access list of %zu entries", who->node, acl->count);
-	enum class class = class_of(owner, group, who);
-	uint32_t digit = bits >> (6 - 3 * (unsigned)class) & 06; /* classes exclude each other, as for files */
+				   "node %u is not in the segment's access list of %zu entries", who->node,
+				   acl->count);
+	enum kind kind = kind_of(owner, group, who);
+	uint32_t digit = bits >> (6 - 3 * (unsigned)kind) & 06; /* classes exclude each other, as for files */
 	uint32_t asked = wanted >> 6 & 06;
 	if ((asked & ~digit) == 0 || privileged)
 		return RSM_SUCCESS;
 	return base_refuse(RSMERR_PERM_DENIED,
-			   "uid %u, gid %u counts as %s of the segment (exporter uid %u, gid %u); permission 0%03o gives "
+			   "uid %u, gid %u counts as %s of the segment (exporter uid %u, gid %u); permission "
+			   "0%03o gives "
 			   "it %u, asked was %u (4 read, 2 write)",
-			   who->uid, who->gid, class_names[class], owner, group, bits, digit, asked);
+			   who->uid, who->gid, kind_names[kind], owner, group, bits, digit, asked);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Who may connect to a segment with which right (rsmapi.md 3.3 and 3.4). A pure decision: no table, no socket, no
- * clock, no file. The only thing it leaves behind is the reason of a refusal.
+ * Who may connect to a segment with which right (rsmapi.md 3.3 and 3.4). A pure decision: no table, no
+ * socket, no clock, no file. The only thing it leaves behind is the reason of a refusal.
  */
 #ifndef RSMD_ACCESS_H
 #define RSMD_ACCESS_H
@@ -33,12 +33,16 @@ struct rsmd_identity {
 	size_t group_count;
 };
 
-/* BAD_ACL when an entry cannot stand in a list: bits outside 0666; on loopback more than the one local node. */
-int rsmd_access_check_list(const struct rsmd_acl_entry *entries, size_t count, bool loopback, uint32_t local_node);
+/*
+ * BAD_ACL when an entry cannot stand in a list: bits outside 0666; on loopback more than the one local node.
+ */
+int rsmd_access_check_list(const struct rsmd_acl_entry *entries, size_t count, bool loopback,
+			   uint32_t local_node);
 
 /*
- * RSM_SUCCESS when every bit of `wanted` (of 0600) is granted to `who`; SEG_NOT_PUBLISHED_TO_NODE when no entry names
- * the node; PERM_DENIED otherwise, unless `privileged` (uid 0 or CAP_IPC_OWNER). First matching entry wins.
+ * RSM_SUCCESS when every bit of `wanted` (of 0600) is granted to `who`; SEG_NOT_PUBLISHED_TO_NODE when no
+ * entry names the node; PERM_DENIED otherwise, unless `privileged` (uid 0 or CAP_IPC_OWNER). First matching
+ * entry wins.
  */
 int rsmd_access_decide(const struct rsmd_acl *acl, uid_t owner, gid_t group, const struct rsmd_identity *who,
 		       uint32_t wanted, bool privileged);

@@ -45,7 +45,7 @@ static const struct {
 	[WIRE__REQUEST__BODY_DISCONNECT] = {rsmd_import_disconnect, true},
 	[WIRE__REQUEST__BODY_SIGNALS] = {rsmd_signal_memory, false},
 	[WIRE__REQUEST__BODY_POLLFD] = {rsmd_signal_pollfd, false},
-	[WIRE__REQUEST__BODY_RING] = {rsmd_signal_ring, true},
+	[WIRE__REQUEST__BODY_RING] = {rsmd_signal_ring, false},
 	[WIRE__REQUEST__BODY_TOPOLOGY] = {rsmd_topology_tell, false},
 	[WIRE__REQUEST__BODY_STATUS] = {rsmd_status_tell, false},
 };
@@ -74,10 +74,11 @@ static RSMD_HANDLER(hello)
 	if (client->greeted)
 		return RSMD_VIOLATION;
 	if (said->version != WIRE_VERSION)
-		return base_refuse(RSMERR_BAD_LIBRARY_VERSION,
-				   "the library speaks version %u of the conversation, rsmd %s version %u; install the "
-				   "same release of both",
-				   said->version, RSM_RELEASE, WIRE_VERSION);
+		return base_refuse(
+			RSMERR_BAD_LIBRARY_VERSION,
+			"the library speaks version %u of the conversation, rsmd %s version %u; install the "
+			"same release of both",
+			said->version, RSM_RELEASE, WIRE_VERSION);
 	client->greeted = true;
 	strncpy(client->program, said->program, sizeof(client->program) - 1);
 	Wire__HelloReply *body = &answer->body.hello;
@@ -98,12 +99,14 @@ static RSMD_HANDLER(hello)
 		rsmd_answer_add_fd(answer, rsmd_server.userfaultfd, false);
 	answer->reply.body_case = WIRE__REPLY__BODY_HELLO;
 	answer->reply.hello = body;
-	rsmd_log(RSMD_LOG_DEBUG, "client pid %d uid %u program %s", (int)client->pid, client->identity.uid, client->program);
+	rsmd_log(RSMD_LOG_DEBUG, "client pid %d uid %u program %s", (int)client->pid, client->identity.uid,
+		 client->program);
 	return RSM_SUCCESS;
 }
 
 /* Keeps an answer for which the socket has no room now, with descriptors of its own. */
-static bool answer_keep(struct rsmd_client *client, struct rsmd_answer *answer, uint8_t *packed, size_t length)
+static bool answer_keep(struct rsmd_client *client, struct rsmd_answer *answer, uint8_t *packed,
+			size_t length)
 {
 	for (size_t i = 0; i < answer->fd_count; i++) {
 		int copy = fcntl(answer->fds[i], F_DUPFD_CLOEXEC, 3);
@@ -150,7 +153,8 @@ static bool answer_send(struct rsmd_client *client, struct rsmd_answer *answer)
 	for (int attempt = 0; attempt < 2; attempt++) {
 		size_t length = 0;
 		uint8_t *packed = answer_pack(answer, &length);
-		int error = packed ? wire_packet_send(client->socket, packed, length, answer->fds, answer->fd_count, true)
+		int error = packed ? wire_packet_send(client->socket, packed, length, answer->fds,
+						      answer->fd_count, true)
 				   : -ENOMEM;
 		if (error == -EAGAIN && answer_keep(client, answer, packed, length))
 			return true;
@@ -159,13 +163,15 @@ static bool answer_send(struct rsmd_client *client, struct rsmd_answer *answer)
 			return true;
 		if (error != -ETOOMANYREFS && error != -EMFILE && error != -ENOMEM && error != -EMSGSIZE)
 			return false;
-		answer_refuse(answer, base_refuse_errno(RSMERR_INSUFFICIENT_RESOURCES, -error, "rsmd cannot send its answer"));
+		answer_refuse(answer, base_refuse_errno(RSMERR_INSUFFICIENT_RESOURCES, -error,
+							"rsmd cannot send its answer"));
 	}
 	return false;
 }
 
 /* Handles one request. False: the client broke the protocol, or cannot be served, and is dropped. */
-static bool serve(struct rsmd_client *client, const Wire__Request *request, struct wire_packet *packet, bool fds_lost)
+static bool serve(struct rsmd_client *client, const Wire__Request *request, struct wire_packet *packet,
+		  bool fds_lost)
 {
 	unsigned kind = (unsigned)request->body_case;
 	bool known = kind < sizeof(requests) / sizeof(requests[0]) && requests[kind].handle;
@@ -185,8 +191,9 @@ static bool serve(struct rsmd_client *client, const Wire__Request *request, stru
 	if (client->refusal)
 		code = base_refuse(client->refusal, "%s", client->refusal_reason);
 	else if (fds_lost)
-		code = base_refuse(RSMERR_INSUFFICIENT_RESOURCES,
-				   "rsmd has no descriptor left for the one that came; its RLIMIT_NOFILE is the limit");
+		code = base_refuse(
+			RSMERR_INSUFFICIENT_RESOURCES,
+			"rsmd has no descriptor left for the one that came; its RLIMIT_NOFILE is the limit");
 	else
 		code = requests[kind].handle(client, request, packet, &answer);
 	bool go_on = code != RSMD_VIOLATION;
@@ -216,15 +223,16 @@ static void on_request(struct rsmd_client *client)
 	if (go_on)
 		return;
 	if (error != -ECONNRESET && !client->refusal)
-		rsmd_log_offence("client pid %d uid %u dropped: not a request of protocol version %u (%s)", (int)client->pid,
-				 client->identity.uid, WIRE_VERSION, whole ? "content" : strerror(-error));
+		rsmd_log_offence("client pid %d uid %u dropped: not a request of protocol version %u (%s)",
+				 (int)client->pid, client->identity.uid, WIRE_VERSION,
+				 whole ? "content" : strerror(-error));
 	rsmd_client_drop(client);
 }
 
 static void on_room(struct rsmd_client *client)
 {
-	int error = wire_packet_send(client->socket, client->answer, client->answer_length, client->answer_fds,
-				     client->answer_fd_count, true);
+	int error = wire_packet_send(client->socket, client->answer, client->answer_length,
+				     client->answer_fds, client->answer_fd_count, true);
 	if (error == -EAGAIN)
 		return;
 	if (error) {
@@ -261,7 +269,8 @@ static int client_start(struct rsmd_client *client)
 		return code;
 	uid_t uid = client->identity.uid;
 	if (rsmd_server.private_daemon && uid != geteuid() && uid != 0)
-		return base_refuse(RSMERR_PERM_DENIED, "this rsmd is private to uid %u, the caller is uid %u", geteuid(), uid);
+		return base_refuse(RSMERR_PERM_DENIED, "this rsmd is private to uid %u, the caller is uid %u",
+				   geteuid(), uid);
 	client->socket_watch = rsmd_loop_watch(client->socket, on_socket, client);
 	if (client->pidfd >= 0)
 		client->pidfd_watch = rsmd_loop_watch(client->pidfd, on_pidfd, client);
@@ -287,7 +296,8 @@ static void client_free(struct rsmd_client *client)
 /* It cannot be served, and learns why in the answer to its Hello. */
 static bool client_refuse(struct rsmd_client *client, int code)
 {
-	rsmd_log_offence("connection of pid %d uid %u refused: %s", (int)client->pid, client->identity.uid, base_reason());
+	rsmd_log_offence("connection of pid %d uid %u refused: %s", (int)client->pid, client->identity.uid,
+			 base_reason());
 	client->refusal = code;
 	client->refusal_reason = strdup(base_reason());
 	if (!client->refusal_reason || client->socket >= rsmd_fd_last())
@@ -322,8 +332,8 @@ void rsmd_client_drop(struct rsmd_client *client)
 	DL_DELETE(rsmd_server.clients, client);
 	rsmd_server.client_count--;
 	if (client->export_count || client->import_count)
-		rsmd_log(RSMD_LOG_DEBUG, "client pid %d ended with %zu exports and %zu imports", (int)client->pid,
-			 client->export_count, client->import_count);
+		rsmd_log(RSMD_LOG_DEBUG, "client pid %d ended with %zu exports and %zu imports",
+			 (int)client->pid, client->export_count, client->import_count);
 	while (client->imports)
 		rsmd_import_end(client->imports);
 	while (client->exports)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One conversation: who is on the other side (told by the kernel at accept), its requests, its end. A request is
- * answered before the next one of the same client is read; while a client does not read its answers, nothing more is
- * read from it, so that it keeps one answer of memory and disturbs nobody.
+ * One conversation: who is on the other side (told by the kernel at accept), its requests, its end. A request
+ * is answered before the next one of the same client is read; while a client does not read its answers,
+ * nothing more is read from it, so that it keeps one answer of memory and disturbs nobody.
  */
 #ifndef RSMD_CLIENT_H
 #define RSMD_CLIENT_H
@@ -20,35 +20,38 @@ struct rsmd_client {
 	int pidfd;
 	struct rsmd_watch *socket_watch;
 	struct rsmd_watch *pidfd_watch;
-	pid_t pid;                     /* as rsmd's pid namespace sees it, or 0 */
+	pid_t pid; /* as rsmd's pid namespace sees it, or 0 */
 	struct rsmd_identity identity;
-	gid_t *groups;                 /* what identity.groups points to */
+	gid_t *groups; /* what identity.groups points to */
 	char program[65];
-	bool greeted;                  /* Hello came */
-	int refusal;                   /* code and reason of the answer to Hello, when it cannot be served */
+	bool greeted; /* Hello came */
+	int refusal;  /* code and reason of the answer to Hello, when it cannot be served */
 	char *refusal_reason;
-	uint64_t reserved;             /* bytes of quota by Reserve */
+	uint64_t reserved; /* bytes of quota by Reserve */
 
-	uint8_t *answer;               /* one that did not fit into the socket yet, or NULL */
+	uint8_t *answer; /* one that did not fit into the socket yet, or NULL */
 	size_t answer_length;
 	int answer_fds[WIRE_FDS_MAX];
 	size_t answer_fd_count;
 
-	struct rsmd_object *objects;   /* utlists */
+	struct rsmd_object *objects; /* utlists */
 	struct rsmd_export *exports;
 	struct rsmd_import *imports;
 	size_t export_count, import_count;
 	struct rsmd_client *prev, *next;
 };
 
-/* An answer in the making. The handler fills `reply` and what it points to; client.c packs, sends and cleans up. */
+/*
+ * An answer in the making. The handler fills `reply` and what it points to; client.c packs, sends and cleans
+ * up.
+ */
 struct rsmd_answer {
 	Wire__Reply reply;
 	int fds[WIRE_FDS_MAX];
-	bool close_fds[WIRE_FDS_MAX];  /* opened for this answer only */
+	bool close_fds[WIRE_FDS_MAX]; /* opened for this answer only */
 	size_t fd_count;
-	char *text;                    /* freed after sending */
-	struct rsmd_import *import;    /* taken back when the answer cannot be sent */
+	char *text;                 /* freed after sending */
+	struct rsmd_import *import; /* taken back when the answer cannot be sent */
 	struct rsmd_object *object;
 	union {
 		Wire__HelloReply hello;
@@ -84,8 +87,8 @@ bool rsmd_client_is_alive(const struct rsmd_client *client);
 bool rsmd_client_is_privileged(const struct rsmd_client *client);
 
 /* Handlers of requests: code, or RSMD_VIOLATION. They are called from the table in client.c only. */
-#define RSMD_HANDLER(name)                                                                                             \
-	int name(struct rsmd_client *client, const Wire__Request *request, struct wire_packet *packet,                 \
+#define RSMD_HANDLER(name)                                                                                   \
+	int name(struct rsmd_client *client, const Wire__Request *request, struct wire_packet *packet,       \
 		 struct rsmd_answer *answer)
 
 RSMD_HANDLER(rsmd_object_create);

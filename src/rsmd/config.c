@@ -46,8 +46,8 @@ static bool parse_number(const char *text, int base, uint64_t *number, const cha
 	return errno == 0;
 }
 
-static bool parse_bounded(struct reader *reader, const char *key, const char *value, uint64_t low, uint64_t high,
-			  uint32_t *result)
+static bool parse_bounded(struct reader *reader, const char *key, const char *value, uint64_t low,
+			  uint64_t high, uint32_t *result)
 {
 	uint64_t number;
 	const char *end;
@@ -66,7 +66,8 @@ static bool set_id(struct reader *reader, const char *value)
 static bool set_name(struct reader *reader, const char *value)
 {
 	if (!value[0] || strlen(value) >= RSMD_NAME_MAX)
-		return wrong(reader, "name = %.80s: 1 to %d characters are expected", value, RSMD_NAME_MAX - 1);
+		return wrong(reader, "name = %.80s: 1 to %d characters are expected", value,
+			     RSMD_NAME_MAX - 1);
 	strcpy(reader->config->node_name, value);
 	return true;
 }
@@ -111,7 +112,8 @@ static bool set_idle_exit(struct reader *reader, const char *value)
 				reader->config->idle_exit_ms = number * units[i].ms;
 				return true;
 			}
-	return wrong(reader, "idle-exit = %.64s: a number with the unit ms, s, m or h is expected, as in 30s", value);
+	return wrong(reader, "idle-exit = %.64s: a number with the unit ms, s, m or h is expected, as in 30s",
+		     value);
 }
 
 static bool set_userfaultfd(struct reader *reader, const char *value)
@@ -140,9 +142,11 @@ static bool controller_name(struct reader *reader, const char *text, char *name)
 		letters++;
 	size_t digits = strspn(text + letters, "0123456789");
 	if (!letters || !digits || text[letters + digits] || letters + digits >= RSMD_NAME_MAX)
-		return wrong(reader, "[controller %.64s]: a name is letters and a unit number, as in shm0", text);
+		return wrong(reader, "[controller %.64s]: a name is letters and a unit number, as in shm0",
+			     text);
 	if (letters == 8 && !strncasecmp(text, "loopback", 8))
-		return wrong(reader, "[controller %.64s]: loopback always exists and cannot be configured", text);
+		return wrong(reader, "[controller %.64s]: loopback always exists and cannot be configured",
+			     text);
 	for (size_t i = 0; i <= letters + digits; i++)
 		name[i] = (char)tolower((unsigned char)text[i]);
 	return true;
@@ -157,7 +161,8 @@ static bool set_controller(struct reader *reader, const char *title, const char 
 	if (strcmp(key, "type"))
 		return wrong(reader, "unknown key %.64s in [controller %s]: type is known", key, name);
 	if (strcmp(value, "local"))
-		return wrong(reader, "type = %.64s: not a type of controller of this release; local is known", value);
+		return wrong(reader, "type = %.64s: not a type of controller of this release; local is known",
+			     value);
 	if (rsmd_config_controller(config, name))
 		return wrong(reader, "controller %s is there twice", name);
 	if (config->controller_count == 1 + RSMD_CONTROLLERS_MAX)
@@ -174,7 +179,9 @@ static int on_key(void *context, const char *section, const char *key, const cha
 	if (!strncmp(section, "controller ", 11))
 		return set_controller(reader, section + 11, key, value);
 	if (strcmp(section, "node"))
-		return wrong(reader, "%.64s in unknown section [%.64s]: [node] and [controller NAME] are known", key, section);
+		return wrong(reader,
+			     "%.64s in unknown section [%.64s]: [node] and [controller NAME] are known", key,
+			     section);
 	for (size_t i = 0; i < sizeof(node_keys) / sizeof(node_keys[0]); i++)
 		if (!strcmp(key, node_keys[i].name))
 			return node_keys[i].set(reader, value);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What rsmd.conf says (doc: packaging/rsmd.conf.example). Read once at start. A key that is not known or a value that
- * is not valid refuses the whole file, with its line: a typing error must not become a default.
+ * What rsmd.conf says (doc: packaging/rsmd.conf.example). Read once at start. A key that is not known or a
+ * value that is not valid refuses the whole file, with its line: a typing error must not become a default.
  */
 #ifndef RSMD_CONFIG_H
 #define RSMD_CONFIG_H
@@ -12,7 +12,7 @@
 #include <sys/types.h>
 
 #define RSMD_CONTROLLERS_MAX 32 /* rsmapi.md 9.2; without loopback */
-#define RSMD_NAME_MAX 64
+#define RSMD_NAME_MAX        64
 
 struct rsmd_controller {
 	char name[RSMD_NAME_MAX]; /* lower case, type + unit number: "shm0" */
@@ -22,13 +22,13 @@ struct rsmd_controller {
 struct rsmd_config {
 	uint32_t node_id;
 	char node_name[RSMD_NAME_MAX];
-	uint32_t max_segments;          /* exports + imports, 1..65535 */
-	uint32_t max_exported_percent;  /* of RAM; 0: no limit */
-	uint64_t max_exported_bytes;    /* the same in bytes; 0: no limit */
-	mode_t socket_mode;             /* of the socket of a daemon that is not private */
-	uint64_t idle_exit_ms;          /* private daemon only; 0: stays */
+	uint32_t max_segments;         /* exports + imports, 1..65535 */
+	uint32_t max_exported_percent; /* of RAM; 0: no limit */
+	uint64_t max_exported_bytes;   /* the same in bytes; 0: no limit */
+	mode_t socket_mode;            /* of the socket of a daemon that is not private */
+	uint64_t idle_exit_ms;         /* private daemon only; 0: stays */
 	bool userfaultfd;
-	size_t controller_count;        /* at least 1: loopback is the first */
+	size_t controller_count; /* at least 1: loopback is the first */
 	struct rsmd_controller controllers[1 + RSMD_CONTROLLERS_MAX];
 };
 
@@ -38,7 +38,8 @@ void rsmd_config_defaults(struct rsmd_config *config);
  * Reads `path` over what config holds. A missing file is an error only with `must_exist`. False: error holds
  * "file:line: what is wrong".
  */
-bool rsmd_config_read(struct rsmd_config *config, const char *path, bool must_exist, char *error, size_t size);
+bool rsmd_config_read(struct rsmd_config *config, const char *path, bool must_exist, char *error,
+		      size_t size);
 
 /* The controller of that name (case does not matter), or NULL. */
 const struct rsmd_controller *rsmd_config_controller(const struct rsmd_config *config, const char *name);

@@ -15,7 +15,7 @@
 #include "segment/extent.h"
 #include "segment/memfd.h"
 
-#define PAGE 4096u
+#define PAGE      4096u
 #define HUGE_PAGE (2u << 20)
 
 struct rsmd_export *rsmd_export_find(const struct rsmd_client *client, uint64_t id)
@@ -47,14 +47,17 @@ RSMD_HANDLER(rsmd_export_create)
 	if (!asked->length)
 		return base_refuse(RSMERR_BAD_LENGTH, "a segment of 0 bytes was asked");
 	if (asked->length % PAGE)
-		return base_refuse(RSMERR_BAD_MEM_ALIGNMENT, "a segment of %" PRIu64 " bytes was asked; whole pages are expected",
+		return base_refuse(RSMERR_BAD_MEM_ALIGNMENT,
+				   "a segment of %" PRIu64 " bytes was asked; whole pages are expected",
 				   asked->length);
 	int code = rsmd_segment_take();
 	if (code)
 		return code;
-	const struct rsmd_controller *controller = rsmd_config_controller(&rsmd_server.config, asked->controller);
+	const struct rsmd_controller *controller =
+		rsmd_config_controller(&rsmd_server.config, asked->controller);
 	if (!controller)
-		code = base_refuse(RSMERR_CTLR_NOT_PRESENT, "this node has no controller %.64s", asked->controller);
+		code = base_refuse(RSMERR_CTLR_NOT_PRESENT, "this node has no controller %.64s",
+				   asked->controller);
 	if (!code)
 		code = rsmd_quota_take(asked->length);
 	if (code) {
@@ -98,18 +101,22 @@ static void extents_drop(struct rsmd_extent *extents, size_t count)
 }
 
 /* One extent of a request: the object is this client's, and the piece lies inside it. */
-static int extent_check(const struct rsmd_client *client, const Wire__Extent *said, struct rsmd_extent *extent)
+static int extent_check(const struct rsmd_client *client, const Wire__Extent *said,
+			struct rsmd_extent *extent)
 {
 	struct rsmd_object *object = rsmd_object_find(client, said->object_id);
 	if (!object)
 		return RSMERR_BAD_ADDR;
 	uint64_t unit = object->huge ? HUGE_PAGE : PAGE;
 	if (!said->length || said->length % unit || said->offset % unit)
-		return base_refuse(RSMERR_BAD_ADDR, "piece of 0x%" PRIx64 " bytes at 0x%" PRIx64 " of object %" PRIu64
+		return base_refuse(RSMERR_BAD_ADDR,
+				   "piece of 0x%" PRIx64 " bytes at 0x%" PRIx64 " of object %" PRIu64
 				   "; multiples of %" PRIu64 " are expected",
 				   said->length, said->offset, object->id, unit);
-	if (said->offset < object->start || said->offset > object->end || said->length > object->end - said->offset)
-		return base_refuse(RSMERR_BAD_ADDR, "piece of 0x%" PRIx64 " bytes at 0x%" PRIx64 " of object %" PRIu64
+	if (said->offset < object->start || said->offset > object->end ||
+	    said->length > object->end - said->offset)
+		return base_refuse(RSMERR_BAD_ADDR,
+				   "piece of 0x%" PRIx64 " bytes at 0x%" PRIx64 " of object %" PRIu64
 				   ", of which [0x%" PRIx64 ", 0x%" PRIx64 ") may be used",
 				   said->length, said->offset, object->id, object->start, object->end);
 	*extent = (struct rsmd_extent){object, said->offset, said->length};
@@ -126,7 +133,8 @@ RSMD_HANDLER(rsmd_export_layout)
 	if (!export)
 		return RSMERR_BAD_SEG_HNDL;
 	if (!asked->n_extents || asked->n_extents > SEGMENT_EXTENTS_MAX)
-		return base_refuse(RSMERR_INSUFFICIENT_RESOURCES, "a segment of %zu pieces of memory; 1 to %d are possible",
+		return base_refuse(RSMERR_INSUFFICIENT_RESOURCES,
+				   "a segment of %zu pieces of memory; 1 to %d are possible",
 				   asked->n_extents, SEGMENT_EXTENTS_MAX);
 	uint64_t left = export->length;
 	for (size_t i = 0; i < asked->n_extents; i++) {
@@ -134,12 +142,15 @@ RSMD_HANDLER(rsmd_export_layout)
 		if (code)
 			return code;
 		if (checked[i].length > left)
-			return base_refuse(RSMERR_BAD_ADDR, "the pieces add up to more than the segment's 0x%" PRIx64 " bytes",
+			return base_refuse(RSMERR_BAD_ADDR,
+					   "the pieces add up to more than the segment's 0x%" PRIx64 " bytes",
 					   export->length);
 		left -= checked[i].length;
 	}
 	if (left)
-		return base_refuse(RSMERR_BAD_ADDR, "the pieces leave 0x%" PRIx64 " of the segment's 0x%" PRIx64 " bytes without memory",
+		return base_refuse(RSMERR_BAD_ADDR,
+				   "the pieces leave 0x%" PRIx64 " of the segment's 0x%" PRIx64
+				   " bytes without memory",
 				   left, export->length);
 	struct rsmd_extent *extents = malloc(asked->n_extents * sizeof(*extents));
 	if (!extents)
@@ -151,10 +162,13 @@ RSMD_HANDLER(rsmd_export_layout)
 	size_t old_count = export->extent_count;
 	export->extents = extents;
 	export->extent_count = asked->n_extents;
-	/* Importers must know before the old object can be punched: they would read zeros and believe them. */
+	/*
+	 * Importers must know before the old object can be punched: they would read zeros and believe them.
+	 */
 	uint64_t epoch = atomic_load(&rsmd_export_status(export)->epoch);
 	uint32_t layout = SEGMENT_EPOCH_LAYOUT(epoch) + 1;
-	atomic_store(&rsmd_export_status(export)->epoch, SEGMENT_EPOCH(SEGMENT_EPOCH_GENERATION(epoch), layout));
+	atomic_store(&rsmd_export_status(export)->epoch,
+		     SEGMENT_EPOCH(SEGMENT_EPOCH_GENERATION(epoch), layout));
 	extents_drop(old, old_count);
 	return RSM_SUCCESS;
 }
@@ -175,7 +189,8 @@ static void withdraw(struct rsmd_export *export)
 	memset(&export->acl, 0, sizeof(export->acl));
 	struct segment_status *status = rsmd_export_status(export);
 	uint64_t epoch = atomic_load(&status->epoch);
-	atomic_store_explicit(&status->epoch, SEGMENT_EPOCH(SEGMENT_EPOCH_GENERATION(epoch) + 1, SEGMENT_EPOCH_LAYOUT(epoch)),
+	atomic_store_explicit(&status->epoch,
+			      SEGMENT_EPOCH(SEGMENT_EPOCH_GENERATION(epoch) + 1, SEGMENT_EPOCH_LAYOUT(epoch)),
 			      memory_order_release);
 	for (uint32_t n = 1; n < export->signals.slot_count; n++)
 		if (export->signals.slots[n])
@@ -193,7 +208,8 @@ static void list_exposed(struct rsmd_export *export, struct rsmd_answer *answer)
 		bool listed = false;
 		for (size_t j = 0; j < body->n_exposed_objects; j++)
 			listed |= answer->ids[j] == object->id;
-		if (!listed && object->kind == WIRE__OBJECT_KIND__OBJECT_SEALED && !segment_memfd_is_sole(object->fd))
+		if (!listed && object->kind == WIRE__OBJECT_KIND__OBJECT_SEALED &&
+		    !segment_memfd_is_sole(object->fd))
 			answer->ids[body->n_exposed_objects++] = object->id;
 	}
 	/* Stays set while something is listed: a move that fails must not be forgotten. */
@@ -245,7 +261,10 @@ RSMD_HANDLER(rsmd_export_unpublish)
 		return base_refuse(RSMERR_SEG_NOT_PUBLISHED, "the segment is not published");
 	withdraw(export);
 	list_exposed(export, answer);
-	/* Without room for new signal memory the old one stays: late events of former importers are the price. */
+	/*
+	 * Without room for new signal memory the old one stays: late events of former importers are the
+	 * price.
+	 */
 	if (!rsmd_signals_renew(&export->signals, &fresh) && fresh) {
 		answer->body.withdrawn.fresh_signals = true;
 		rsmd_answer_add_fd(answer, export->signals.fd, false);

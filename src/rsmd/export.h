@@ -15,19 +15,19 @@ struct rsmd_extent {
 
 struct rsmd_export {
 	uint64_t id;
-	struct rsmd_client *owner;       /* its uid and gid are the exporter's */
+	struct rsmd_client *owner; /* its uid and gid are the exporter's */
 	const struct rsmd_controller *controller;
 	uint64_t length, address;
 	uint32_t umask;
-	uint32_t slot;                   /* in the status table */
-	uint32_t segment_id;             /* 0: not published */
-	uint32_t importers;              /* connected handles */
+	uint32_t slot;       /* in the status table */
+	uint32_t segment_id; /* 0: not published */
+	uint32_t importers;  /* connected handles */
 	uint64_t published_ns;
-	struct rsmd_acl acl;             /* while published */
-	struct rsmd_extent *extents;     /* NULL: no memory yet */
+	struct rsmd_acl acl;         /* while published */
+	struct rsmd_extent *extents; /* NULL: no memory yet */
 	size_t extent_count;
-	bool exposed;                    /* an importer may hold memory that this export gave out */
-	int doorbell;                    /* of the exporter, or -1 */
+	bool exposed; /* an importer may hold memory that this export gave out */
+	int doorbell; /* of the exporter, or -1 */
 	struct rsmd_signals signals;
 	struct rsmd_export *prev, *next; /* of the same owner */
 	UT_hash_handle hh, hh_published;

@@ -42,9 +42,13 @@ static int open_pidfd(struct rsmd_client *client)
 		if (client->pid > 0)
 			client->pidfd = (int)syscall(SYS_pidfd_open, client->pid, 0);
 		if (client->pidfd < 0) {
-			/* Without one, as in another pid namespace, the end of the socket is the only sign of death. */
+			/*
+			 * Without one, as in another pid namespace, the end of the socket is the only sign of
+			 * death.
+			 */
 			if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
-				return base_refuse_errno(RSMERR_INSUFFICIENT_RESOURCES, errno, "opening a pidfd");
+				return base_refuse_errno(RSMERR_INSUFFICIENT_RESOURCES, errno,
+							 "opening a pidfd");
 			return RSM_SUCCESS;
 		}
 	}

@@ -6,8 +6,8 @@
 #include "rsmd/client.h"
 
 /*
- * Fills pid, identity, groups and pidfd of a client whose socket is set. INSUFFICIENT_RESOURCES or INSUFFICIENT_MEM;
- * what was filled is freed by the caller.
+ * Fills pid, identity, groups and pidfd of a client whose socket is set. INSUFFICIENT_RESOURCES or
+ * INSUFFICIENT_MEM; what was filled is freed by the caller.
  */
 int rsmd_identity_read(struct rsmd_client *client);
 

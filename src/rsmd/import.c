@@ -57,20 +57,26 @@ void rsmd_import_end(struct rsmd_import *import)
 static int admit(struct rsmd_client *client, const Wire__Connect *asked, struct rsmd_export **found)
 {
 	uint32_t here = rsmd_server.config.node_id;
-	const struct rsmd_controller *controller = rsmd_config_controller(&rsmd_server.config, asked->controller);
+	const struct rsmd_controller *controller =
+		rsmd_config_controller(&rsmd_server.config, asked->controller);
 	if (!controller)
-		return base_refuse(RSMERR_CTLR_NOT_PRESENT, "this node has no controller %.64s", asked->controller);
+		return base_refuse(RSMERR_CTLR_NOT_PRESENT, "this node has no controller %.64s",
+				   asked->controller);
 	if (asked->node_id != here && controller == &rsmd_server.config.controllers[0])
-		return base_refuse(RSMERR_CTLR_NOT_PRESENT, "node %u was asked through loopback, which reaches this node only, %u",
+		return base_refuse(RSMERR_CTLR_NOT_PRESENT,
+				   "node %u was asked through loopback, which reaches this node only, %u",
 				   asked->node_id, here);
 	if (asked->node_id != here)
-		return base_refuse(RSMERR_REMOTE_NODE_UNREACHABLE, "node %u has no path from controller %s of node %u",
-				   asked->node_id, controller->name, here);
+		return base_refuse(RSMERR_REMOTE_NODE_UNREACHABLE,
+				   "node %u has no path from controller %s of node %u", asked->node_id,
+				   controller->name, here);
 	struct rsmd_export *export = rsmd_export_published(asked->segment_id);
 	if (!export)
-		return base_refuse(RSMERR_SEG_NOT_PUBLISHED, "segment 0x%x is not published on node %u", asked->segment_id, here);
+		return base_refuse(RSMERR_SEG_NOT_PUBLISHED, "segment 0x%x is not published on node %u",
+				   asked->segment_id, here);
 	const struct rsmd_identity *owner = &export->owner->identity;
-	int code = rsmd_access_decide(&export->acl, owner->uid, owner->gid, &client->identity, asked->permission, false);
+	int code = rsmd_access_decide(&export->acl, owner->uid, owner->gid, &client->identity,
+				      asked->permission, false);
 	if (code == RSMERR_PERM_DENIED && rsmd_client_is_privileged(client))
 		code = RSM_SUCCESS;
 	*found = export;
@@ -137,7 +143,8 @@ static int answer_signals(const struct rsmd_export *export, struct rsmd_answer *
 }
 
 /* The import, entered in all tables; from here on rsmd_import_end undoes everything. */
-static int import_add(struct rsmd_client *client, struct rsmd_export *export, uint32_t granted, struct rsmd_import **added)
+static int import_add(struct rsmd_client *client, struct rsmd_export *export, uint32_t granted,
+		      struct rsmd_import **added)
 {
 	int code = rsmd_signals_open(&export->signals);
 	if (code)
@@ -175,7 +182,9 @@ RSMD_HANDLER(rsmd_import_connect)
 	struct rsmd_export *export = NULL;
 	(void)packet;
 	if (asked->permission & ~(uint32_t)RSM_PERM_RDWR)
-		return base_refuse(RSMERR_PERM_DENIED, "permission 0%o was asked; only read 0400 and write 0200 exist", asked->permission);
+		return base_refuse(RSMERR_PERM_DENIED,
+				   "permission 0%o was asked; only read 0400 and write 0200 exist",
+				   asked->permission);
 	int code = rsmd_segment_take();
 	if (code)
 		return code;

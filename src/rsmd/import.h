@@ -11,7 +11,7 @@ struct rsmd_import {
 	struct rsmd_export *export; /* NULL: aborted */
 	uint32_t granted;           /* bits of 0600 */
 	uint32_t signal_slot;
-	int doorbell;               /* of this handle, or -1 */
+	int doorbell;                    /* of this handle, or -1 */
 	struct rsmd_import *prev, *next; /* of the same owner */
 	UT_hash_handle hh;
 };

@@ -16,8 +16,9 @@
 #include "segment/memfd.h"
 #include "wire/packet.h"
 
-#define FD_HEADROOM (2 * WIRE_FDS_MAX + 16) /* one packet in, one out, and files that are opened for a moment */
-#define FD_REFUSED  16                      /* connections that wait to be told that there is no room for them */
+#define FD_HEADROOM                                                                                          \
+	(2 * WIRE_FDS_MAX + 16) /* one packet in, one out, and files that are opened for a moment */
+#define FD_REFUSED 16           /* connections that wait to be told that there is no room for them */
 
 static uint64_t fd_limit;
 static uint64_t fd_ceiling;
@@ -55,9 +56,10 @@ int rsmd_fd_check(int fd)
 	/* The kernel hands out the lowest number, so the number tells how many are open. */
 	if ((uint64_t)fd < fd_ceiling)
 		return RSM_SUCCESS;
-	return base_refuse(RSMERR_INSUFFICIENT_RESOURCES,
-			   "rsmd has %llu descriptors open, its limit is RLIMIT_NOFILE %llu; raise it, or free segments",
-			   (unsigned long long)fd_ceiling, (unsigned long long)fd_limit);
+	return base_refuse(
+		RSMERR_INSUFFICIENT_RESOURCES,
+		"rsmd has %llu descriptors open, its limit is RLIMIT_NOFILE %llu; raise it, or free segments",
+		(unsigned long long)fd_ceiling, (unsigned long long)fd_limit);
 }
 
 int rsmd_fd_keep(int *fd)
@@ -74,9 +76,10 @@ int rsmd_quota_take(uint64_t length)
 	uint64_t left = (limit ? limit : UINT64_MAX) - rsmd_server.exported_bytes;
 	if (length > left)
 		return base_refuse(RSMERR_INSUFFICIENT_MEM,
-				   "%llu bytes asked, %llu of %llu left (max-exported-memory = %u percent of RAM on this node)",
-				   (unsigned long long)length, (unsigned long long)left, (unsigned long long)limit,
-				   rsmd_server.config.max_exported_percent);
+				   "%llu bytes asked, %llu of %llu left (max-exported-memory = %u percent of "
+				   "RAM on this node)",
+				   (unsigned long long)length, (unsigned long long)left,
+				   (unsigned long long)limit, rsmd_server.config.max_exported_percent);
 	rsmd_server.exported_bytes += length;
 	return RSM_SUCCESS;
 }
@@ -89,9 +92,10 @@ void rsmd_quota_give(uint64_t length)
 int rsmd_segment_take(void)
 {
 	if (rsmd_server.segments >= rsmd_server.config.max_segments)
-		return base_refuse(RSMERR_INSUFFICIENT_RESOURCES,
-				   "%u export and import segments on this node, the limit is max-segments = %u",
-				   rsmd_server.segments, rsmd_server.config.max_segments);
+		return base_refuse(
+			RSMERR_INSUFFICIENT_RESOURCES,
+			"%u export and import segments on this node, the limit is max-segments = %u",
+			rsmd_server.segments, rsmd_server.config.max_segments);
 	rsmd_server.segments++;
 	return RSM_SUCCESS;
 }
@@ -108,7 +112,10 @@ int rsmd_slots_open(void)
 	slots->count = rsmd_server.config.max_segments + 1;
 	slots->fresh = 1;
 	size_t length = ((size_t)slots->count * sizeof(struct segment_status) + 4095) & ~(size_t)4095;
-	/* Not sealed by F_SEAL_SEAL yet: the writable map must stand before FUTURE_WRITE forbids more of them. */
+	/*
+	 * Not sealed by F_SEAL_SEAL yet: the writable map must stand before FUTURE_WRITE forbids more of
+	 * them.
+	 */
 	fd = base_fd_above_stdio(memfd_create("rsm-status", MFD_CLOEXEC | MFD_ALLOW_SEALING));
 	if (fd < 0)
 		return base_refuse_errno(RSMERR_INSUFFICIENT_RESOURCES, errno, "making the status table");
@@ -118,7 +125,8 @@ int rsmd_slots_open(void)
 	if (slots->table == MAP_FAILED ||
 	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL)) {
 		base_fd_close(&fd);
-		return base_refuse_errno(RSMERR_INSUFFICIENT_MEM, errno, "making the status table of %zu bytes", length);
+		return base_refuse_errno(RSMERR_INSUFFICIENT_MEM, errno,
+					 "making the status table of %zu bytes", length);
 	}
 	int code = segment_memfd_reopen(fd, false, &slots->fd);
 	base_fd_close(&fd);
@@ -135,7 +143,9 @@ int rsmd_slots_open(void)
 uint32_t rsmd_slot_take(void)
 {
 	struct rsmd_slots *slots = &rsmd_server.slots;
-	/* The epoch of a used slot stays as it is: a stale import must never find its old generation again. */
+	/*
+	 * The epoch of a used slot stays as it is: a stale import must never find its old generation again.
+	 */
 	return slots->spare_count ? slots->spare[--slots->spare_count] : slots->fresh++;
 }
 

@@ -22,16 +22,16 @@
 #include "rsmd/log.h"
 #include "rsmd/loop.h"
 
-#define BACKLOG 4096
-#define LOCK_TRIES 500  /* times 10 ms: another rsmd holds the lock while it starts or leaves */
-#define PAUSE_MS 100    /* after accept failed for lack of kernel memory or files */
-#define ACCEPTS 64      /* in a row, before requests get their turn */
+#define BACKLOG    4096
+#define LOCK_TRIES 500 /* times 10 ms: another rsmd holds the lock while it starts or leaves */
+#define PAUSE_MS   100 /* after accept failed for lack of kernel memory or files */
+#define ACCEPTS    64  /* in a row, before requests get their turn */
 
 static struct sockaddr_un address = {.sun_family = AF_UNIX};
 static char directory[sizeof(address.sun_path)];
 static int listen_fd = -1;
-static bool inherited;            /* systemd's: its name is not ours to remove */
-static struct stat own_name;      /* of the name, to see whether it still is ours */
+static bool inherited;       /* systemd's: its name is not ours to remove */
+static struct stat own_name; /* of the name, to see whether it still is ours */
 static struct rsmd_watch *watch;
 static struct rsmd_timer *idle_timer;
 static struct rsmd_timer *pause_timer;
@@ -72,12 +72,13 @@ static int directory_open(char *error, size_t size)
 		fail(error, size, "%s: %s", directory, strerror(errno));
 		return -1;
 	}
-	if (!fstat(fd, &stat) && (stat.st_uid == geteuid() || (!rsmd_server.private_daemon && stat.st_uid == 0)) &&
+	if (!fstat(fd, &stat) &&
+	    (stat.st_uid == geteuid() || (!rsmd_server.private_daemon && stat.st_uid == 0)) &&
 	    (!(stat.st_mode & 0022) || stat.st_mode & S_ISVTX))
 		return fd;
 	base_fd_close(&fd);
-	fail(error, size, "%s: belongs to uid %u with mode 0%o; it must be ours and not writable for others", directory,
-	     stat.st_uid, stat.st_mode & 07777);
+	fail(error, size, "%s: belongs to uid %u with mode 0%o; it must be ours and not writable for others",
+	     directory, stat.st_uid, stat.st_mode & 07777);
 	return -1;
 }
 
@@ -95,8 +96,10 @@ static bool directory_lock(int fd, int tries)
 static bool is_served(void)
 {
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool served = fd >= 0 && (!connect(fd, (struct sockaddr *)&address, sizeof(address)) ||
-				  (errno != ECONNREFUSED && errno != ENOENT && errno != EPROTOTYPE && errno != ENOTSOCK));
+	bool served =
+		fd >= 0 &&
+		(!connect(fd, (struct sockaddr *)&address, sizeof(address)) ||
+		 (errno != ECONNREFUSED && errno != ENOENT && errno != EPROTOTYPE && errno != ENOTSOCK));
 	base_fd_close(&fd);
 	return served;
 }
@@ -105,14 +108,16 @@ static bool is_served(void)
 static bool listen_bind(char *error, size_t size)
 {
 	struct sockaddr_un temporary = {.sun_family = AF_UNIX};
-	int length = snprintf(temporary.sun_path, sizeof(temporary.sun_path), "%s/.%d", directory, (int)getpid());
+	int length =
+		snprintf(temporary.sun_path, sizeof(temporary.sun_path), "%s/.%d", directory, (int)getpid());
 	if (length < 0 || (size_t)length >= sizeof(temporary.sun_path))
 		return fail(error, size, "%s: too long for a socket's name", directory);
 	int fd = base_fd_above_stdio(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 	unlink(temporary.sun_path); /* of a process that had our number and died here */
 	if (fd < 0 || bind(fd, (struct sockaddr *)&temporary, sizeof(temporary)) ||
 	    chmod(temporary.sun_path, rsmd_server.private_daemon ? 0600 : rsmd_server.config.socket_mode) ||
-	    listen(fd, BACKLOG) || rename(temporary.sun_path, address.sun_path) || lstat(address.sun_path, &own_name)) {
+	    listen(fd, BACKLOG) || rename(temporary.sun_path, address.sun_path) ||
+	    lstat(address.sun_path, &own_name)) {
 		fail(error, size, "%s: %s", address.sun_path, strerror(errno));
 		unlink(temporary.sun_path);
 		base_fd_close(&fd);
@@ -202,7 +207,8 @@ static void on_pause_over(void *context)
 static void unlink_own(void)
 {
 	struct stat now;
-	if (!inherited && !lstat(address.sun_path, &now) && now.st_ino == own_name.st_ino && now.st_dev == own_name.st_dev)
+	if (!inherited && !lstat(address.sun_path, &now) && now.st_ino == own_name.st_ino &&
+	    now.st_dev == own_name.st_dev)
 		unlink(address.sun_path);
 }
 
@@ -233,8 +239,9 @@ static bool stay(int first)
 }
 
 /*
- * Nobody came for a while. Under the lock nobody can start another rsmd; with the name gone and the socket shut nobody
- * can connect any more. Who did connect before that is still in the queue: then we stay, with a new socket.
+ * Nobody came for a while. Under the lock nobody can start another rsmd; with the name gone and the socket
+ * shut nobody can connect any more. Who did connect before that is still in the queue: then we stay, with a
+ * new socket.
  */
 static void on_idle(void *context)
 {

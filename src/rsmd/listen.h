@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The listening socket: made by one rsmd only, whatever starts at the same time; replaced when a dead one left its
- * name behind; given up without losing a client. The lock is flock(2) on the socket's directory (doc/architecture.md).
+ * The listening socket: made by one rsmd only, whatever starts at the same time; replaced when a dead one
+ * left its name behind; given up without losing a client. The lock is flock(2) on the socket's directory
+ * (doc/architecture.md).
  */
 #ifndef RSMD_LISTEN_H
 #define RSMD_LISTEN_H
@@ -13,8 +14,8 @@
 bool rsmd_listen_default_path(bool private_daemon, char *path, size_t size);
 
 /*
- * Listens at `path`. lock_fd: the directory's lock, held already by whoever started us, or -1. The socket may also
- * come from systemd. False: error tells why, for instance that another rsmd serves this path.
+ * Listens at `path`. lock_fd: the directory's lock, held already by whoever started us, or -1. The socket may
+ * also come from systemd. False: error tells why, for instance that another rsmd serves this path.
  */
 bool rsmd_listen_open(const char *path, int lock_fd, char *error, size_t size);
 

@@ -62,7 +62,8 @@ void rsmd_log_offence(const char *format, ...)
 	uint64_t now = base_clock_ns() / 1000000000u;
 	if (now != second) {
 		if (count > OFFENCES_PER_SECOND)
-			rsmd_log(RSMD_LOG_WARNING, "%u more such lines were left out", count - OFFENCES_PER_SECOND);
+			rsmd_log(RSMD_LOG_WARNING, "%u more such lines were left out",
+				 count - OFFENCES_PER_SECOND);
 		second = now;
 		count = 0;
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What rsmd tells its operator: one line to stderr each, with a <level> prefix where the journal reads. $RSM_LOG =
- * error, warning, info or debug sets how much (default info). Error: somebody must act. Warning: worked around.
- * Info: one line per life event. Nothing per put, get or signal.
+ * What rsmd tells its operator: one line to stderr each, with a <level> prefix where the journal reads.
+ * $RSM_LOG = error, warning, info or debug sets how much (default info). Error: somebody must act. Warning:
+ * worked around. Info: one line per life event. Nothing per put, get or signal.
  */
 #ifndef RSMD_LOG_H
 #define RSMD_LOG_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The event loop, single-threaded: descriptors to watch, one-shot timers, signals that end it. Before it
- * blocks it keeps asking for up to 50 us after the last activity, so that requests in a row cost no wake-up; with
- * nothing to do it sleeps in the kernel for good.
+ * blocks it keeps asking for up to 50 us after the last activity, so that requests in a row cost no wake-up;
+ * with nothing to do it sleeps in the kernel for good.
  */
 #ifndef RSMD_LOOP_H
 #define RSMD_LOOP_H
@@ -22,8 +22,9 @@ void rsmd_loop_stop(void);
 void rsmd_loop_active(void);
 
 /*
- * Calls ready(context) while the descriptor is readable (or hung up). NULL when there is no memory. The descriptor must
- * be unwatched before it is closed; unwatching inside `ready` is allowed. NULL is ignored by unwatch.
+ * Calls ready(context) while the descriptor is readable (or hung up). NULL when there is no memory. The
+ * descriptor must be unwatched before it is closed; unwatching inside `ready` is allowed. NULL is ignored by
+ * unwatch.
  */
 struct rsmd_watch *rsmd_loop_watch(int fd, void (*ready)(void *context), void *context);
 void rsmd_loop_unwatch(struct rsmd_watch *watch);
@@ -32,7 +33,9 @@ void rsmd_loop_unwatch(struct rsmd_watch *watch);
 enum rsmd_wait { RSMD_WAIT_READ, RSMD_WAIT_WRITE, RSMD_WAIT_NOTHING };
 void rsmd_loop_wait_for(struct rsmd_watch *watch, enum rsmd_wait what);
 
-/* A timer that lives as long as the loop. start: fires once after that time, again only after another start. */
+/*
+ * A timer that lives as long as the loop. start: fires once after that time, again only after another start.
+ */
 struct rsmd_timer *rsmd_loop_timer(void (*fire)(void *context), void *context);
 void rsmd_loop_timer_start(struct rsmd_timer *timer, uint64_t milliseconds);
 void rsmd_loop_timer_stop(struct rsmd_timer *timer);

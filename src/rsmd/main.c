@@ -30,7 +30,8 @@ static const char help[] =
 	"usage: rsmd [options]\n"
 	"The agent of this node for librsm: names, access decisions, liveness. Runs in the foreground.\n\n"
 	"  --config FILE   configuration (default $RSM_CONFIG, else " CONFIG_DEFAULT " if it exists)\n"
-	"  --socket PATH   where to listen (default /run/rsm/rsmd.sock; with --private in the user's runtime directory)\n"
+	"  --socket PATH   where to listen (default /run/rsm/rsmd.sock; with --private in the user's runtime "
+	"directory)\n"
 	"  --private       serve this user only, and leave when idle\n"
 	"  --detach        return when the socket answers, and go on in the background\n"
 	"  --lock-fd N     descriptor that holds the lock on the socket's directory\n"
@@ -40,12 +41,15 @@ static const char help[] =
 
 static void read_options(int argc, char **argv, struct options *options)
 {
-	static const struct option known[] = {
-		{"config", required_argument, NULL, 'c'}, {"socket", required_argument, NULL, 's'},
-		{"private", no_argument, NULL, 'p'},	  {"detach", no_argument, NULL, 'd'},
-		{"lock-fd", required_argument, NULL, 'l'}, {"check", no_argument, NULL, 'k'},
-		{"version", no_argument, NULL, 'v'},	  {"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0}};
+	static const struct option known[] = {{"config", required_argument, NULL, 'c'},
+					      {"socket", required_argument, NULL, 's'},
+					      {"private", no_argument, NULL, 'p'},
+					      {"detach", no_argument, NULL, 'd'},
+					      {"lock-fd", required_argument, NULL, 'l'},
+					      {"check", no_argument, NULL, 'k'},
+					      {"version", no_argument, NULL, 'v'},
+					      {"help", no_argument, NULL, 'h'},
+					      {NULL, 0, NULL, 0}};
 	int option;
 	char *end;
 	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {

@@ -21,15 +21,16 @@ static int refuse(const struct rsmd_client *client, uint64_t address, uint64_t l
 }
 
 /*
- * /proc/PID of the client. After the exec of a set-uid program, while a relative keeps the socket, it would be another
- * user's memory: then the directory belongs to another user, and that is refused.
+ * /proc/PID of the client. After the exec of a set-uid program, while a relative keeps the socket, it would
+ * be another user's memory: then the directory belongs to another user, and that is refused.
  */
 static int open_process(const struct rsmd_client *client, int *process)
 {
 	char path[32];
 	struct stat owner;
 	if (client->pid <= 0 || !rsmd_client_is_alive(client))
-		return base_refuse(RSMERR_BAD_ADDR, "rsmd cannot see the process, so it cannot look at its maps");
+		return base_refuse(RSMERR_BAD_ADDR,
+				   "rsmd cannot see the process, so it cannot look at its maps");
 	snprintf(path, sizeof(path), "/proc/%d", (int)client->pid);
 	*process = base_fd_above_stdio(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 	if (*process < 0)
@@ -45,8 +46,9 @@ static bool parse_line(const char *line, struct rsmd_mapping *mapping, char righ
 {
 	unsigned major_number, minor_number;
 	int path = 0;
-	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %x:%x %" SCNu64 " %n", &mapping->start, &mapping->end, rights,
-		   &mapping->offset, &major_number, &minor_number, &mapping->inode, &path) < 7)
+	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %x:%x %" SCNu64 " %n", &mapping->start,
+		   &mapping->end, rights, &mapping->offset, &major_number, &minor_number, &mapping->inode,
+		   &path) < 7)
 		return false;
 	mapping->device = makedev(major_number, minor_number);
 	mapping->sysv = path && !strncmp(line + path, "/SYSV", 5);
@@ -72,14 +74,15 @@ static int walk(const struct rsmd_client *client, FILE *maps, uint64_t address, 
 			*mapping = one;
 		else if (one.device != mapping->device || one.inode != mapping->inode ||
 			 one.offset != mapping->offset + (covered - address))
-			return refuse(client, address, length, "more than one object; export the parts one by one");
+			return refuse(client, address, length,
+				      "more than one object; export the parts one by one");
 		covered = one.end;
 	}
 	return covered < end ? refuse(client, address, length, "not mapped completely") : RSM_SUCCESS;
 }
 
-int rsmd_maps_find(const struct rsmd_client *client, uint64_t address, uint64_t length, struct rsmd_mapping *mapping,
-		   int *process)
+int rsmd_maps_find(const struct rsmd_client *client, uint64_t address, uint64_t length,
+		   struct rsmd_mapping *mapping, int *process)
 {
 	if (!length || address + length < address)
 		return refuse(client, address, length, "not a range");
@@ -92,7 +95,8 @@ int rsmd_maps_find(const struct rsmd_client *client, uint64_t address, uint64_t 
 		code = walk(client, maps, address, length, mapping);
 		fclose(maps);
 	} else {
-		code = base_refuse_errno(RSMERR_BAD_ADDR, errno, "rsmd may not read the maps of pid %d", (int)client->pid);
+		code = base_refuse_errno(RSMERR_BAD_ADDR, errno, "rsmd may not read the maps of pid %d",
+					 (int)client->pid);
 		base_fd_close(&fd);
 	}
 	if (!code && !rsmd_client_is_alive(client))
@@ -110,14 +114,17 @@ int rsmd_maps_open(int process, const struct rsmd_mapping *mapping, int *fd)
 	*fd = base_fd_above_stdio(openat(process, path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
 	if (*fd < 0)
 		return base_refuse_errno(RSMERR_BAD_ADDR, errno,
-					 "rsmd cannot open the shared memory through map_files (it needs CAP_CHECKPOINT_RESTORE); "
+					 "rsmd cannot open the shared memory through map_files (it needs "
+					 "CAP_CHECKPOINT_RESTORE); "
 					 "keep its descriptor open, or use rsmx_alloc");
 	/*
-	 * The client may have mapped something else meanwhile, even a file that it may only read. What counts is
-	 * that this file is the one it was seen to have mapped writable.
+	 * The client may have mapped something else meanwhile, even a file that it may only read. What counts
+	 * is that this file is the one it was seen to have mapped writable.
 	 */
-	if (!fstat(*fd, &found) && found.st_dev == mapping->device && found.st_ino == mapping->inode && S_ISREG(found.st_mode))
+	if (!fstat(*fd, &found) && found.st_dev == mapping->device && found.st_ino == mapping->inode &&
+	    S_ISREG(found.st_mode))
 		return RSM_SUCCESS;
 	base_fd_close(fd);
-	return base_refuse(RSMERR_BAD_ADDR, "the mapping changed while it was opened, or is not a file in memory");
+	return base_refuse(RSMERR_BAD_ADDR,
+			   "the mapping changed while it was opened, or is not a file in memory");
 }

@@ -18,7 +18,7 @@
 #include "rsmd/maps.h"
 #include "segment/memfd.h"
 
-#define PAGE 4096u
+#define PAGE      4096u
 #define HUGE_PAGE (2u << 20)
 
 struct rsmd_object *rsmd_object_find(const struct rsmd_client *client, uint64_t id)
@@ -73,8 +73,8 @@ static int object_add(struct rsmd_client *client, struct rsmd_object *object, st
 	int code = RSM_SUCCESS;
 	if (HASH_COUNT(rsmd_server.objects) >= limit)
 		code = base_refuse(RSMERR_INSUFFICIENT_RESOURCES,
-				   "%zu memory objects on this node, the limit is twice max-segments = %u", limit,
-				   rsmd_server.config.max_segments);
+				   "%zu memory objects on this node, the limit is twice max-segments = %u",
+				   limit, rsmd_server.config.max_segments);
 	object->id = ++rsmd_server.last_id;
 	object->owner = client;
 	if (!code) {
@@ -126,7 +126,9 @@ RSMD_HANDLER(rsmd_object_create)
 	uint64_t unit = asked->huge ? HUGE_PAGE : PAGE;
 	(void)packet;
 	if (!asked->length || asked->length % unit || asked->length > INT64_MAX)
-		return base_refuse(RSMERR_BAD_LENGTH, "memory object of %" PRIu64 " bytes; a multiple of %" PRIu64 " is expected",
+		return base_refuse(RSMERR_BAD_LENGTH,
+				   "memory object of %" PRIu64 " bytes; a multiple of %" PRIu64
+				   " is expected",
 				   asked->length, unit);
 	int code = check_room(asked->length);
 	if (code)
@@ -173,7 +175,8 @@ static int offer_file(const Wire__ObjectOffer *asked, struct wire_packet *packet
 	return code;
 }
 
-static int offer_map_files(struct rsmd_client *client, const Wire__ObjectOffer *asked, struct rsmd_object *object)
+static int offer_map_files(struct rsmd_client *client, const Wire__ObjectOffer *asked,
+			   struct rsmd_object *object)
 {
 	struct rsmd_mapping mapping;
 	int process;
@@ -195,8 +198,8 @@ static int offer_map_files(struct rsmd_client *client, const Wire__ObjectOffer *
 static bool same_ipc_namespace(int process)
 {
 	struct stat own, theirs;
-	return !stat("/proc/self/ns/ipc", &own) && !fstatat(process, "ns/ipc", &theirs, 0) && own.st_ino == theirs.st_ino &&
-	       own.st_dev == theirs.st_dev;
+	return !stat("/proc/self/ns/ipc", &own) && !fstatat(process, "ns/ipc", &theirs, 0) &&
+	       own.st_ino == theirs.st_ino && own.st_dev == theirs.st_dev;
 }
 
 static int offer_sysv(struct rsmd_client *client, const Wire__ObjectOffer *asked, struct rsmd_object *object)
@@ -209,12 +212,15 @@ static int offer_sysv(struct rsmd_client *client, const Wire__ObjectOffer *asked
 	bool same = same_ipc_namespace(process);
 	base_fd_close(&process);
 	if (!mapping.sysv || mapping.inode != asked->shmid || !same)
-		return base_refuse(RSMERR_BAD_ADDR, "System V segment %u is not what pid %d maps at 0x%" PRIx64, asked->shmid,
+		return base_refuse(RSMERR_BAD_ADDR,
+				   "System V segment %u is not what pid %d maps at 0x%" PRIx64, asked->shmid,
 				   (int)client->pid, asked->address);
 	struct shmid_ds state; /* may be forbidden to rsmd; the mapping shows the size as well */
-	if (!shmctl((int)asked->shmid, IPC_STAT, &state) && mapping.offset + asked->length > ((state.shm_segsz + PAGE - 1) & ~(size_t)(PAGE - 1)))
-		return base_refuse(RSMERR_BAD_ADDR, "System V segment %u has %zu bytes, %" PRIu64 " were offered", asked->shmid,
-				   (size_t)state.shm_segsz, mapping.offset + asked->length);
+	if (!shmctl((int)asked->shmid, IPC_STAT, &state) &&
+	    mapping.offset + asked->length > ((state.shm_segsz + PAGE - 1) & ~(size_t)(PAGE - 1)))
+		return base_refuse(RSMERR_BAD_ADDR,
+				   "System V segment %u has %zu bytes, %" PRIu64 " were offered",
+				   asked->shmid, (size_t)state.shm_segsz, mapping.offset + asked->length);
 	object->shmid = (int)asked->shmid;
 	object->start = mapping.offset;
 	object->end = mapping.offset + asked->length;
@@ -227,8 +233,9 @@ RSMD_HANDLER(rsmd_object_offer)
 	if (packet->fd_count != (asked->kind == WIRE__OBJECT_KIND__OBJECT_FILE ? 1u : 0u))
 		return RSMD_VIOLATION;
 	if (!asked->length || asked->length % PAGE || asked->length > INT64_MAX || asked->address % PAGE)
-		return base_refuse(RSMERR_BAD_LENGTH, "0x%" PRIx64 " bytes at 0x%" PRIx64 ": whole pages are expected", asked->length,
-				   asked->address);
+		return base_refuse(RSMERR_BAD_LENGTH,
+				   "0x%" PRIx64 " bytes at 0x%" PRIx64 ": whole pages are expected",
+				   asked->length, asked->address);
 	struct rsmd_object *object = object_new(asked->kind);
 	if (!object)
 		return RSMERR_INSUFFICIENT_MEM;
@@ -266,14 +273,16 @@ RSMD_HANDLER(rsmd_object_free)
 	return RSM_SUCCESS;
 }
 
-int rsmd_object_open_for(const struct rsmd_object *object, const struct rsmd_client *importer, bool writable, int *fd)
+int rsmd_object_open_for(const struct rsmd_object *object, const struct rsmd_client *importer, bool writable,
+			 int *fd)
 {
 	uid_t owner = object->owner->identity.uid, uid = importer->identity.uid;
 	bool sealed = object->kind == WIRE__OBJECT_KIND__OBJECT_SEALED;
 	*fd = -1;
 	if (!sealed && writable && uid != owner && uid != 0)
 		return base_refuse(RSMERR_PERM_DENIED,
-				   "write access asked by uid %u to shared memory of uid %u that cannot be sealed; the exporter "
+				   "write access asked by uid %u to shared memory of uid %u that cannot be "
+				   "sealed; the exporter "
 				   "may use private memory or rsmx_alloc",
 				   uid, owner);
 	if (object->kind == WIRE__OBJECT_KIND__OBJECT_SYSV)

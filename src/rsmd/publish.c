@@ -16,10 +16,12 @@ static int acl_read(const struct rsmd_export *export, const Wire__Publish *asked
 	if (!asked->n_acl)
 		return RSM_SUCCESS;
 	if (asked->n_acl > RSMD_ACL_MAX)
-		return base_refuse(RSMERR_BAD_ACL, "access list with %zu entries; the limit is %d", asked->n_acl, RSMD_ACL_MAX);
+		return base_refuse(RSMERR_BAD_ACL, "access list with %zu entries; the limit is %d",
+				   asked->n_acl, RSMD_ACL_MAX);
 	acl->entries = malloc(asked->n_acl * sizeof(*acl->entries));
 	if (!acl->entries)
-		return base_refuse(RSMERR_INSUFFICIENT_MEM, "rsmd has no memory for an access list of %zu entries", asked->n_acl);
+		return base_refuse(RSMERR_INSUFFICIENT_MEM,
+				   "rsmd has no memory for an access list of %zu entries", asked->n_acl);
 	acl->count = asked->n_acl;
 	for (size_t i = 0; i < acl->count; i++)
 		acl->entries[i] = (struct rsmd_acl_entry){asked->acl[i]->node_id, asked->acl[i]->permission};
@@ -30,7 +32,9 @@ static int acl_read(const struct rsmd_export *export, const Wire__Publish *asked
 	return code;
 }
 
-/* The next free id of the system's range: ascending, and wrapping so that an id does not come back at once. */
+/*
+ * The next free id of the system's range: ascending, and wrapping so that an id does not come back at once.
+ */
 static int system_id(uint32_t *segment_id)
 {
 	for (uint32_t tries = 0; tries <= rsmd_server.config.max_segments; tries++) {
@@ -51,7 +55,8 @@ static int choose_id(uint32_t asked, uint32_t *segment_id)
 		return system_id(segment_id);
 	const struct rsmd_export *other = rsmd_export_published(asked);
 	if (other)
-		return base_refuse(RSMERR_SEGID_IN_USE, "segment id 0x%x is published by pid %d", asked, (int)other->owner->pid);
+		return base_refuse(RSMERR_SEGID_IN_USE, "segment id 0x%x is published by pid %d", asked,
+				   (int)other->owner->pid);
 	*segment_id = asked;
 	return RSM_SUCCESS;
 }
@@ -83,11 +88,13 @@ static int publish(struct rsmd_export *export, const Wire__Publish *asked, struc
 	struct rsmd_acl acl;
 	uint32_t id = asked->segment_id, chosen = 0;
 	if (export->segment_id)
-		return base_refuse(RSMERR_SEG_ALREADY_PUBLISHED, "the segment is published as 0x%x", export->segment_id);
+		return base_refuse(RSMERR_SEG_ALREADY_PUBLISHED, "the segment is published as 0x%x",
+				   export->segment_id);
 	if ((id && id <= RSM_DLPI_ID_END) || id >= RSM_USER_APP_ID_BASE)
-		return base_refuse(RSMERR_RESERVED_SEGID,
-				   "segment id 0x%x is reserved; 0x%x to 0x%x may be chosen, 0 lets the system choose", id,
-				   RSM_DLPI_ID_END + 1, RSM_USER_APP_ID_BASE - 1);
+		return base_refuse(
+			RSMERR_RESERVED_SEGID,
+			"segment id 0x%x is reserved; 0x%x to 0x%x may be chosen, 0 lets the system choose",
+			id, RSM_DLPI_ID_END + 1, RSM_USER_APP_ID_BASE - 1);
 	int code = acl_read(export, asked, &acl);
 	if (code)
 		return code;
@@ -99,7 +106,8 @@ static int publish(struct rsmd_export *export, const Wire__Publish *asked, struc
 		HASH_ADD(hh_published, rsmd_server.published, segment_id, sizeof(export->segment_id), export);
 		if (!export->hh_published.tbl) {
 			export->segment_id = 0;
-			code = base_refuse(RSMERR_INSUFFICIENT_MEM, "rsmd has no memory for another publication");
+			code = base_refuse(RSMERR_INSUFFICIENT_MEM,
+					   "rsmd has no memory for another publication");
 		}
 	}
 	if (code) {
@@ -108,8 +116,8 @@ static int publish(struct rsmd_export *export, const Wire__Publish *asked, struc
 	}
 	export->acl = acl;
 	export->published_ns = base_clock_ns();
-	rsmd_log(RSMD_LOG_INFO, "segment 0x%x published by pid %d uid %u, %" PRIu64 " bytes", export->segment_id,
-		 (int)export->owner->pid, export->owner->identity.uid, export->length);
+	rsmd_log(RSMD_LOG_INFO, "segment 0x%x published by pid %d uid %u, %" PRIu64 " bytes",
+		 export->segment_id, (int)export->owner->pid, export->owner->identity.uid, export->length);
 	answer_id(export, answer);
 	return RSM_SUCCESS;
 }

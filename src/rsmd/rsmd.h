@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The state of the daemon, one per process, touched by the loop's thread only. Who owns what: a client owns its
- * objects, exports and imports; they are found here by id. Ids are never used twice.
+ * The state of the daemon, one per process, touched by the loop's thread only. Who owns what: a client owns
+ * its objects, exports and imports; they are found here by id. Ids are never used twice.
  */
 #ifndef RSMD_RSMD_H
 #define RSMD_RSMD_H
@@ -25,10 +25,10 @@ struct rsmd_object;
 /* The status table (segment/status.h): mapped read-write here, handed out read-only. */
 struct rsmd_slots {
 	struct segment_status *table;
-	int fd;               /* read-only, the one that clients get */
-	uint32_t count;       /* with slot 0, the head */
-	uint32_t fresh;       /* lowest slot that was never used */
-	uint32_t *spare;      /* stack of slots that were given back */
+	int fd;          /* read-only, the one that clients get */
+	uint32_t count;  /* with slot 0, the head */
+	uint32_t fresh;  /* lowest slot that was never used */
+	uint32_t *spare; /* stack of slots that were given back */
 	uint32_t spare_count;
 };
 
@@ -36,28 +36,29 @@ struct rsmd_server {
 	struct rsmd_config config;
 	bool private_daemon;
 	uint64_t started_ns;
-	int userfaultfd;             /* /dev/userfaultfd, or -1 */
+	int userfaultfd; /* /dev/userfaultfd, or -1 */
 	struct rsmd_slots slots;
 
 	struct rsmd_client *clients; /* utlist */
 	size_t client_count;
-	struct rsmd_object *objects; /* by id */
-	struct rsmd_export *exports; /* by id */
+	struct rsmd_object *objects;   /* by id */
+	struct rsmd_export *exports;   /* by id */
 	struct rsmd_export *published; /* by segment id */
-	struct rsmd_import *imports; /* by id */
+	struct rsmd_import *imports;   /* by id */
 
-	uint64_t last_id;            /* of objects, exports and imports */
-	uint32_t next_segment_id;    /* candidate for the next system-chosen one */
-	uint32_t segments;           /* exports + imports, against config.max_segments */
-	uint64_t exported_bytes;     /* exports and reservations, against config.max_exported_bytes */
-	uint64_t object_bytes;       /* sealed objects, against twice that limit: a move has old and new */
+	uint64_t last_id;         /* of objects, exports and imports */
+	uint32_t next_segment_id; /* candidate for the next system-chosen one */
+	uint32_t segments;        /* exports + imports, against config.max_segments */
+	uint64_t exported_bytes;  /* exports and reservations, against config.max_exported_bytes */
+	uint64_t object_bytes;    /* sealed objects, against twice that limit: a move has old and new */
 };
 
 extern struct rsmd_server rsmd_server;
 
 /*
- * Descriptors that stay open for long are taken only while this many remain free, so that receiving a request and
- * answering it never fails for lack of them. INSUFFICIENT_RESOURCES otherwise; keep closes the descriptor then.
+ * Descriptors that stay open for long are taken only while this many remain free, so that receiving a request
+ * and answering it never fails for lack of them. INSUFFICIENT_RESOURCES otherwise; keep closes the descriptor
+ * then.
  */
 void rsmd_fd_limit_open(void);
 void rsmd_file_limit_open(void);

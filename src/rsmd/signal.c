@@ -29,7 +29,8 @@ int rsmd_signals_open(struct rsmd_signals *signals)
 	if (code)
 		return code;
 	/* Address space only: a page is taken when a slot in it is used. */
-	void *memory = mmap(NULL, SEGMENT_SIGNAL_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, signals->fd, 0);
+	void *memory = mmap(NULL, SEGMENT_SIGNAL_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
+			    signals->fd, 0);
 	if (memory == MAP_FAILED) {
 		code = base_refuse_errno(RSMERR_INSUFFICIENT_RESOURCES, errno,
 					 "rsmd cannot map signal memory; its limit may be vm.max_map_count");
@@ -70,7 +71,8 @@ int rsmd_signals_take(struct rsmd_signals *signals, struct rsmd_import *import, 
 	while (n < signals->slot_count && signals->slots[n])
 		n++;
 	if (n >= SEGMENT_SIGNAL_SLOTS)
-		return base_refuse(RSMERR_INSUFFICIENT_RESOURCES, "the segment has %u importers, which is the limit", n - 1);
+		return base_refuse(RSMERR_INSUFFICIENT_RESOURCES,
+				   "the segment has %u importers, which is the limit", n - 1);
 	if (n >= signals->slot_count && !slots_grow(signals))
 		return base_refuse(RSMERR_INSUFFICIENT_MEM, "rsmd has no memory for another importer");
 	signals->slots[n] = import;
@@ -155,7 +157,8 @@ static int doorbell_make(int *doorbell, struct rsmd_answer *answer)
 {
 	int ends[2];
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends))
-		return base_refuse_errno(RSMERR_INSUFFICIENT_RESOURCES, errno, "making a descriptor for poll");
+		return base_refuse_errno(RSMERR_INSUFFICIENT_RESOURCES, errno,
+					 "making a descriptor for poll");
 	int code = rsmd_fd_keep(&ends[0]);
 	if (code) {
 		base_fd_close(&ends[1]);

@@ -15,12 +15,12 @@ struct rsmd_import;
 
 /* Of one export. Exists once somebody connected or the exporter asked. */
 struct rsmd_signals {
-	int fd;                       /* -1: not made yet */
+	int fd; /* -1: not made yet */
 	struct segment_signal *memory;
-	bool handed;                  /* an importer got it */
-	struct rsmd_import **slots;   /* who has slot n; 0 is the exporter's */
-	uint32_t slot_count;          /* length of the array */
-	uint32_t lowest;              /* no free slot below it, save 0 */
+	bool handed;                /* an importer got it */
+	struct rsmd_import **slots; /* who has slot n; 0 is the exporter's */
+	uint32_t slot_count;        /* length of the array */
+	uint32_t lowest;            /* no free slot below it, save 0 */
 };
 
 /* RSM_SUCCESS or a code with a reason. Makes the memory if it is not there yet. */
@@ -35,8 +35,8 @@ void rsmd_signals_give(struct rsmd_signals *signals, uint32_t slot);
 void rsmd_signals_abort(struct rsmd_signals *signals, uint32_t slot);
 
 /*
- * After a withdrawal: new memory if somebody who was admitted still has the old one, with the exporter's pending
- * events. *fresh tells whether. On failure the old one stays.
+ * After a withdrawal: new memory if somebody who was admitted still has the old one, with the exporter's
+ * pending events. *fresh tells whether. On failure the old one stays.
  */
 int rsmd_signals_renew(struct rsmd_signals *signals, bool *fresh);
 

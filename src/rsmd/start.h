@@ -7,8 +7,8 @@
 void rsmd_start_clean(void);
 
 /*
- * Goes to the background. Returns in the child; the parent waits in here until the child is ready (exit 0) or has
- * ended (its exit code). Descriptors of the starter's program are closed, but for keep_fd.
+ * Goes to the background. Returns in the child; the parent waits in here until the child is ready (exit 0) or
+ * has ended (its exit code). Descriptors of the starter's program are closed, but for keep_fd.
  */
 void rsmd_start_detach(int keep_fd);
 

@@ -36,31 +36,35 @@ static json_t *clients(void)
 {
 	json_t *list = json_array();
 	for (struct rsmd_client *client = rsmd_server.clients; client; client = client->next)
-		json_array_append_new(list, json_pack("{s:i, s:I, s:o, s:I, s:I}", "pid", (int)client->pid, "uid",
-						      (json_int_t)client->identity.uid, "program", program(client), "exports",
-						      (json_int_t)client->export_count, "imports",
-						      (json_int_t)client->import_count));
+		json_array_append_new(list,
+				      json_pack("{s:i, s:I, s:o, s:I, s:I}", "pid", (int)client->pid, "uid",
+						(json_int_t)client->identity.uid, "program", program(client),
+						"exports", (json_int_t)client->export_count, "imports",
+						(json_int_t)client->import_count));
 	return list;
 }
 
 static json_t *tell_status(void)
 {
 	const struct rsmd_config *config = &rsmd_server.config;
-	json_t *limits = json_pack("{s:I, s:I}", "max_segments", (json_int_t)config->max_segments, "max_exported_bytes",
-				   (json_int_t)config->max_exported_bytes);
-	json_t *counts = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "clients", (json_int_t)rsmd_server.client_count, "exports",
-				   (json_int_t)HASH_COUNT(rsmd_server.exports), "published",
-				   (json_int_t)HASH_CNT(hh_published, rsmd_server.published), "imports",
-				   (json_int_t)HASH_COUNT(rsmd_server.imports), "objects",
-				   (json_int_t)HASH_COUNT(rsmd_server.objects), "bytes", (json_int_t)rsmd_server.exported_bytes);
+	json_t *limits = json_pack("{s:I, s:I}", "max_segments", (json_int_t)config->max_segments,
+				   "max_exported_bytes", (json_int_t)config->max_exported_bytes);
+	json_t *counts = json_pack(
+		"{s:I, s:I, s:I, s:I, s:I, s:I}", "clients", (json_int_t)rsmd_server.client_count, "exports",
+		(json_int_t)HASH_COUNT(rsmd_server.exports), "published",
+		(json_int_t)HASH_CNT(hh_published, rsmd_server.published), "imports",
+		(json_int_t)HASH_COUNT(rsmd_server.imports), "objects",
+		(json_int_t)HASH_COUNT(rsmd_server.objects), "bytes", (json_int_t)rsmd_server.exported_bytes);
 	json_t *controllers = json_array();
 	for (size_t i = 0; i < config->controller_count; i++)
-		json_array_append_new(controllers, json_pack("{s:s, s:s}", "name", config->controllers[i].name, "type",
-							     config->controllers[i].type));
-	return json_pack("{s:i, s:{s:I, s:s}, s:s, s:i, s:b, s:f, s:o, s:o, s:o, s:o}", "schema", 1, "node", "id",
-			 (json_int_t)config->node_id, "name", config->node_name, "release", RSM_RELEASE, "pid", (int)getpid(),
-			 "private", rsmd_server.private_daemon, "uptime_s", seconds_since(rsmd_server.started_ns), "limits",
-			 limits, "counts", counts, "controllers", controllers, "clients", clients());
+		json_array_append_new(controllers,
+				      json_pack("{s:s, s:s}", "name", config->controllers[i].name, "type",
+						config->controllers[i].type));
+	return json_pack("{s:i, s:{s:I, s:s}, s:s, s:i, s:b, s:f, s:o, s:o, s:o, s:o}", "schema", 1, "node",
+			 "id", (json_int_t)config->node_id, "name", config->node_name, "release", RSM_RELEASE,
+			 "pid", (int)getpid(), "private", rsmd_server.private_daemon, "uptime_s",
+			 seconds_since(rsmd_server.started_ns), "limits", limits, "counts", counts,
+			 "controllers", controllers, "clients", clients());
 }
 
 static json_t *acl(const struct rsmd_acl *acl)
@@ -69,8 +73,8 @@ static json_t *acl(const struct rsmd_acl *acl)
 		return json_null();
 	json_t *list = json_array();
 	for (size_t i = 0; i < acl->count; i++)
-		json_array_append_new(list, json_pack("{s:I, s:o}", "node", (json_int_t)acl->entries[i].node, "permission",
-						      octal(acl->entries[i].permission)));
+		json_array_append_new(list, json_pack("{s:I, s:o}", "node", (json_int_t)acl->entries[i].node,
+						      "permission", octal(acl->entries[i].permission)));
 	return list;
 }
 
@@ -89,18 +93,20 @@ static json_t *segment(const struct rsmd_export *export)
 	char hex[16];
 	snprintf(hex, sizeof(hex), "0x%" PRIx32, export->segment_id);
 	return json_pack("{s:I, s:s, s:I, s:s, s:I, s:i, s:I, s:I, s:o, s:o, s:o, s:I, s:f}", "id",
-			 (json_int_t)export->segment_id, "id_hex", hex, "node", (json_int_t)rsmd_server.config.node_id,
-			 "controller", export->controller->name, "length", (json_int_t)export->length, "owner_pid",
-			 (int)owner->pid, "owner_uid", (json_int_t)owner->identity.uid, "owner_gid",
-			 (json_int_t)owner->identity.gid, "program", program(owner), "acl", acl(&export->acl), "permissions",
-			 octal(local_permission(&export->acl)), "importers", (json_int_t)export->importers, "published_s",
-			 seconds_since(export->published_ns));
+			 (json_int_t) export->segment_id, "id_hex", hex, "node",
+			 (json_int_t)rsmd_server.config.node_id, "controller", export->controller->name,
+			 "length", (json_int_t) export->length, "owner_pid", (int)owner->pid, "owner_uid",
+			 (json_int_t)owner->identity.uid, "owner_gid", (json_int_t)owner->identity.gid,
+			 "program", program(owner), "acl", acl(&export->acl), "permissions",
+			 octal(local_permission(&export->acl)), "importers", (json_int_t) export->importers,
+			 "published_s", seconds_since(export->published_ns));
 }
 
 static json_t *tell_segments(void)
 {
 	json_t *list = json_array();
-	for (const struct rsmd_export *export = rsmd_server.published; export; export = export->hh_published.next)
+	for (const struct rsmd_export *export = rsmd_server.published; export;
+	     export = export->hh_published.next)
 		json_array_append_new(list, segment(export));
 	return json_pack("{s:i, s:o}", "schema", 1, "segments", list);
 }
@@ -111,9 +117,10 @@ static json_t *imports(const struct rsmd_export *export)
 	for (uint32_t n = 1; n < export->signals.slot_count; n++) {
 		const struct rsmd_import *import = export->signals.slots[n];
 		if (import)
-			json_array_append_new(list, json_pack("{s:i, s:I, s:o, s:o}", "pid", (int)import->owner->pid, "uid",
-							      (json_int_t)import->owner->identity.uid, "program",
-							      program(import->owner), "granted", octal(import->granted)));
+			json_array_append_new(
+				list, json_pack("{s:i, s:I, s:o, s:o}", "pid", (int)import->owner->pid, "uid",
+						(json_int_t)import->owner->identity.uid, "program",
+						program(import->owner), "granted", octal(import->granted)));
 	}
 	return list;
 }
@@ -124,9 +131,10 @@ static json_t *extents(const struct rsmd_export *export)
 	json_t *list = json_array();
 	for (size_t i = 0; i < export->extent_count; i++) {
 		const struct rsmd_extent *extent = &export->extents[i];
-		json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I}", "kind", kinds[extent->object->kind], "object",
-						      (json_int_t)extent->object->id, "offset", (json_int_t)extent->offset,
-						      "length", (json_int_t)extent->length));
+		json_array_append_new(
+			list, json_pack("{s:s, s:I, s:I, s:I}", "kind", kinds[extent->object->kind], "object",
+					(json_int_t)extent->object->id, "offset", (json_int_t)extent->offset,
+					"length", (json_int_t)extent->length));
 	}
 	return list;
 }
@@ -156,11 +164,13 @@ RSMD_HANDLER(rsmd_status_tell)
 	} else if (!strcmp(asked->what, "segment")) {
 		const struct rsmd_export *export = rsmd_export_published(asked->segment_id);
 		if (!export)
-			return base_refuse(RSMERR_SEG_NOT_PUBLISHED, "segment 0x%x is not published on node %u", asked->segment_id,
+			return base_refuse(RSMERR_SEG_NOT_PUBLISHED,
+					   "segment 0x%x is not published on node %u", asked->segment_id,
 					   rsmd_server.config.node_id);
 		told = tell_segment(export);
 	} else {
-		return base_refuse(RSMERR_BAD_ADDR, "status of \"%.64s\" was asked; status, segments and segment are known",
+		return base_refuse(RSMERR_BAD_ADDR,
+				   "status of \"%.64s\" was asked; status, segments and segment are known",
 				   asked->what);
 	}
 	answer->text = told ? json_dumps(told, JSON_COMPACT) : NULL;

@@ -18,7 +18,7 @@
 #include "segment/maps.h"
 #include "segment/relocate.h"
 
-static const struct segment_guard adopt_no_guard = { .fd = -1, .kind = SEGMENT_GUARD_NONE };
+static const struct segment_guard adopt_no_guard = {.fd = -1, .kind = SEGMENT_GUARD_NONE};
 
 static size_t adopt_system_page(void)
 {
@@ -35,7 +35,7 @@ static size_t adopt_page_size(int fd)
 
 static struct segment_home adopt_home(int fd, uint64_t offset)
 {
-	return (struct segment_home){ .fd = fd, .offset = offset, .page_size = adopt_page_size(fd) };
+	return (struct segment_home){.fd = fd, .offset = offset, .page_size = adopt_page_size(fd)};
 }
 
 /* The code and reason of an errno that stopped a relocation. */
@@ -45,18 +45,25 @@ static int adopt_refuse(int error, const char *what, const void *address, size_t
 	case EMFILE:
 	case ENFILE:
 		return base_refuse_errno(RSMERR_INSUFFICIENT_RESOURCES, error,
-					 "cannot %s %zu bytes at %p (limit: RLIMIT_NOFILE)", what, length, address);
+					 "cannot %s %zu bytes at %p (limit: RLIMIT_NOFILE)", what, length,
+					 address);
 	case EBUSY:
-		return base_refuse(RSMERR_BAD_ADDR, "cannot %s %zu bytes at %p: the program has them under a"
-				   " userfaultfd of its own", what, length, address);
+		return base_refuse(RSMERR_BAD_ADDR,
+				   "cannot %s %zu bytes at %p: the program has them under a"
+				   " userfaultfd of its own",
+				   what, length, address);
 	case EFAULT:
 	case EINVAL:
-		return base_refuse_errno(RSMERR_BAD_ADDR, error, "cannot %s %zu bytes at %p: not memory that can be"
-					 " copied and mapped anew", what, length, address);
-	default:
-		return base_refuse_errno(RSMERR_INSUFFICIENT_MEM, error, "cannot %s %zu bytes at %p (limits: memory"
-					 " and cgroup, huge pages, RLIMIT_AS, RLIMIT_MEMLOCK, vm.max_map_count)",
+		return base_refuse_errno(RSMERR_BAD_ADDR, error,
+					 "cannot %s %zu bytes at %p: not memory that can be"
+					 " copied and mapped anew",
 					 what, length, address);
+	default:
+		return base_refuse_errno(
+			RSMERR_INSUFFICIENT_MEM, error,
+			"cannot %s %zu bytes at %p (limits: memory"
+			" and cgroup, huge pages, RLIMIT_AS, RLIMIT_MEMLOCK, vm.max_map_count)",
+			what, length, address);
 	}
 }
 
@@ -106,13 +113,16 @@ static void adopt_undo(const struct segment_relocation *done)
 static int adopt_check_kind(const struct segment_range *range)
 {
 	if (range->kind == SEGMENT_RANGE_OTHER || range->kind == SEGMENT_RANGE_SYSV)
-		return base_refuse(RSMERR_BAD_ADDR, "the memory at %#" PRIxPTR " (%s) cannot be replaced by a copy",
+		return base_refuse(RSMERR_BAD_ADDR,
+				   "the memory at %#" PRIxPTR " (%s) cannot be replaced by a copy",
 				   range->start, range->path[0] ? range->path : "no name");
 	/* Our own stack or errno under protection would stop this thread for ever. */
 	uintptr_t frame = (uintptr_t)__builtin_frame_address(0), error = (uintptr_t)&errno;
 	if ((frame >= range->start && frame < range->end) || (error >= range->start && error < range->end))
-		return base_refuse(RSMERR_BAD_ADDR, "the range [%#" PRIxPTR ", %#" PRIxPTR ") holds the stack in use by"
-				   " the calling thread", range->start, range->end);
+		return base_refuse(RSMERR_BAD_ADDR,
+				   "the range [%#" PRIxPTR ", %#" PRIxPTR ") holds the stack in use by"
+				   " the calling thread",
+				   range->start, range->end);
 	return RSM_SUCCESS;
 }
 
@@ -120,25 +130,29 @@ static int adopt_check_pages(const struct segment_relocation *r)
 {
 	size_t page = r->from.page_size > r->to.page_size ? r->from.page_size : r->to.page_size;
 	if (r->start % page || r->end % page || r->to.offset % r->to.page_size)
-		return base_refuse(RSMERR_BAD_ADDR, "the range [%#" PRIxPTR ", %#" PRIxPTR ") is not made of whole pages"
-				   " of %zu bytes", r->start, r->end, page);
+		return base_refuse(RSMERR_BAD_ADDR,
+				   "the range [%#" PRIxPTR ", %#" PRIxPTR ") is not made of whole pages"
+				   " of %zu bytes",
+				   r->start, r->end, page);
 	return RSM_SUCCESS;
 }
 
 /* Only of anonymous memory does the page map say all: pages of a file that are not there have contents. */
 static bool adopt_is_dense(const struct segment_range *range)
 {
-	bool anonymous = range->kind == SEGMENT_RANGE_ANONYMOUS ||
-			 (range->kind == SEGMENT_RANGE_HUGE && strncmp(range->path, "/anon_hugepage", 14) == 0);
+	bool anonymous =
+		range->kind == SEGMENT_RANGE_ANONYMOUS ||
+		(range->kind == SEGMENT_RANGE_HUGE && strncmp(range->path, "/anon_hugepage", 14) == 0);
 	return !anonymous;
 }
 
-int segment_adopt(const struct segment_range *range, int fd, uint64_t offset, const struct segment_guard *guard)
+int segment_adopt(const struct segment_range *range, int fd, uint64_t offset,
+		  const struct segment_guard *guard)
 {
 	struct segment_relocation r = {
 		.start = range->start,
 		.end = range->end,
-		.from = { .fd = -1, .page_size = range->page_size },
+		.from = {.fd = -1, .page_size = range->page_size},
 		.to = adopt_home(fd, offset),
 		.dense = adopt_is_dense(range),
 		.like = range,
@@ -157,7 +171,8 @@ int segment_adopt(const struct segment_range *range, int fd, uint64_t offset, co
 }
 
 /* Whether the mapping still is the memfd's, at its place: the application may have put other memory there. */
-static bool adopt_is_of(const struct segment_range *range, const struct stat *st, uintptr_t start, uint64_t offset)
+static bool adopt_is_of(const struct segment_range *range, const struct stat *st, uintptr_t start,
+			uint64_t offset)
 {
 	return range->device == st->st_dev && range->inode == st->st_ino &&
 	       range->offset == offset + (range->start - start);
@@ -173,7 +188,8 @@ static int adopt_plan(void *address, size_t length, const struct segment_relocat
 	*plan = NULL;
 	*ranges = NULL;
 	if (fstat(common->from.fd, &st) != 0)
-		return base_refuse_errno(RSMERR_BAD_ADDR, errno, "the descriptor behind %p cannot be asked", address);
+		return base_refuse_errno(RSMERR_BAD_ADDR, errno, "the descriptor behind %p cannot be asked",
+					 address);
 	int code = segment_range_collect(address, length, ranges, &found);
 	if (code != RSM_SUCCESS)
 		return code;
@@ -213,8 +229,7 @@ int segment_move(void *address, size_t length, int from, uint64_t from_offset, i
 		 const struct segment_guard *guard)
 {
 	struct segment_relocation common = {
-		.from = adopt_home(from, from_offset), .to = adopt_home(to, to_offset), .guard = guard
-	};
+		.from = adopt_home(from, from_offset), .to = adopt_home(to, to_offset), .guard = guard};
 	struct segment_range *ranges;
 	struct segment_relocation *plan;
 	size_t count;
@@ -235,7 +250,7 @@ int segment_move(void *address, size_t length, int from, uint64_t from_offset, i
 /* One stage for all: gaps of the plan are given back at once, the rest as its pieces are done. */
 static bool adopt_stage_plan(uintptr_t address, size_t length, struct segment_relocation *plan, size_t count)
 {
-	unsigned char *stage = adopt_stage(length, plan[0].from.page_size, &(struct segment_range){ 0 });
+	unsigned char *stage = adopt_stage(length, plan[0].from.page_size, &(struct segment_range){0});
 	if (!stage)
 		return false;
 	uintptr_t used = address;
@@ -252,7 +267,7 @@ static bool adopt_stage_plan(uintptr_t address, size_t length, struct segment_re
 
 int segment_return(void *address, size_t length, int fd, uint64_t offset, const struct segment_guard *guard)
 {
-	struct segment_relocation common = { .from = adopt_home(fd, offset), .to = { .fd = -1 }, .guard = guard };
+	struct segment_relocation common = {.from = adopt_home(fd, offset), .to = {.fd = -1}, .guard = guard};
 	struct segment_range *ranges;
 	struct segment_relocation *plan;
 	size_t count;
@@ -281,7 +296,7 @@ static bool adopt_copy_mapping(const struct segment_range *range, int fd)
 		.start = range->start,
 		.end = range->end,
 		.from = adopt_home(fd, range->offset),
-		.to = { .fd = -1, .page_size = range->page_size },
+		.to = {.fd = -1, .page_size = range->page_size},
 		.dense = range->page_size > adopt_system_page(),
 		.keep = true,
 		.like = range,

@@ -15,15 +15,15 @@
 #define UFFD_FEATURE_WP_UNPOPULATED (1 << 13) /* Linux 6.4 */
 #endif
 
-#define GUARD_NEEDED                                                                                                \
-	(UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM | UFFD_FEATURE_MISSING_SHMEM |             \
+#define GUARD_NEEDED                                                                                         \
+	(UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM | UFFD_FEATURE_MISSING_SHMEM |     \
 	 UFFD_FEATURE_MISSING_HUGETLBFS)
 
 /* One way to a userfaultfd: the device if there is one, else the system call with `flags`. */
 static int guard_new(int device, int flags)
 {
-	int fd = device >= 0 ? ioctl(device, USERFAULTFD_IOC_NEW, O_CLOEXEC) :
-			       (int)syscall(SYS_userfaultfd, O_CLOEXEC | flags);
+	int fd = device >= 0 ? ioctl(device, USERFAULTFD_IOC_NEW, O_CLOEXEC)
+			     : (int)syscall(SYS_userfaultfd, O_CLOEXEC | flags);
 	return base_fd_above_stdio(fd);
 }
 
@@ -33,20 +33,21 @@ static int guard_new(int device, int flags)
  */
 static bool guard_try(struct segment_guard *guard, int device, int flags, enum segment_guard_kind kind)
 {
-	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_api api = {.api = UFFD_API};
 	int fd = guard_new(device, flags);
-	bool able = fd >= 0 && ioctl(fd, UFFDIO_API, &api) == 0 && (api.features & GUARD_NEEDED) == GUARD_NEEDED;
+	bool able =
+		fd >= 0 && ioctl(fd, UFFDIO_API, &api) == 0 && (api.features & GUARD_NEEDED) == GUARD_NEEDED;
 	base_fd_close(&fd);
 	if (!able)
 		return false;
 	uint64_t wanted = GUARD_NEEDED | (api.features & UFFD_FEATURE_WP_UNPOPULATED);
-	api = (struct uffdio_api){ .api = UFFD_API, .features = wanted };
+	api = (struct uffdio_api){.api = UFFD_API, .features = wanted};
 	fd = guard_new(device, flags);
 	if (fd < 0 || ioctl(fd, UFFDIO_API, &api) != 0) {
 		base_fd_close(&fd);
 		return false;
 	}
-	*guard = (struct segment_guard){ .fd = fd, .kind = kind, .features = wanted };
+	*guard = (struct segment_guard){.fd = fd, .kind = kind, .features = wanted};
 	return true;
 }
 
@@ -58,7 +59,7 @@ void segment_guard_open(struct segment_guard *guard, int device)
 		return;
 	if (guard_try(guard, -1, UFFD_USER_MODE_ONLY, SEGMENT_GUARD_USER))
 		return;
-	*guard = (struct segment_guard){ .fd = -1, .kind = SEGMENT_GUARD_NONE };
+	*guard = (struct segment_guard){.fd = -1, .kind = SEGMENT_GUARD_NONE};
 }
 
 void segment_guard_close(struct segment_guard *guard)
@@ -77,7 +78,7 @@ int segment_guard_trap(const struct segment_guard *guard, uintptr_t start, size_
 	if (guard->fd < 0)
 		return 0;
 	struct uffdio_register request = {
-		.range = { .start = start, .len = length },
+		.range = {.start = start, .len = length},
 		.mode = (traps & SEGMENT_TRAP_ABSENT ? UFFDIO_REGISTER_MODE_MISSING : 0) |
 			(traps & SEGMENT_TRAP_WRITE ? UFFDIO_REGISTER_MODE_WP : 0),
 	};
@@ -89,7 +90,7 @@ int segment_guard_protect(const struct segment_guard *guard, uintptr_t start, si
 	if (guard->fd < 0)
 		return 0;
 	struct uffdio_writeprotect request = {
-		.range = { .start = start, .len = length },
+		.range = {.start = start, .len = length},
 		.mode = UFFDIO_WRITEPROTECT_MODE_WP,
 	};
 	return ioctl(guard->fd, UFFDIO_WRITEPROTECT, &request) == 0 ? 0 : errno;
@@ -97,14 +98,14 @@ int segment_guard_protect(const struct segment_guard *guard, uintptr_t start, si
 
 void segment_guard_wake(const struct segment_guard *guard, uintptr_t start, size_t length)
 {
-	struct uffdio_range request = { .start = start, .len = length };
+	struct uffdio_range request = {.start = start, .len = length};
 	if (guard->fd >= 0)
 		(void)ioctl(guard->fd, UFFDIO_WAKE, &request);
 }
 
 void segment_guard_release(const struct segment_guard *guard, uintptr_t start, size_t length)
 {
-	struct uffdio_range request = { .start = start, .len = length };
+	struct uffdio_range request = {.start = start, .len = length};
 	if (guard->fd < 0)
 		return;
 	(void)ioctl(guard->fd, UFFDIO_UNREGISTER, &request);

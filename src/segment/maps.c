@@ -22,12 +22,12 @@ struct maps_query {
 	uint64_t name, build_id;
 };
 
-#define MAPS_QUERY               _IOWR('f', 17, struct maps_query)
-#define MAPS_QUERY_OR_NEXT       0x10u
-#define MAPS_QUERY_VMA_READABLE  0x1u
-#define MAPS_QUERY_VMA_WRITABLE  0x2u
+#define MAPS_QUERY                _IOWR('f', 17, struct maps_query)
+#define MAPS_QUERY_OR_NEXT        0x10u
+#define MAPS_QUERY_VMA_READABLE   0x1u
+#define MAPS_QUERY_VMA_WRITABLE   0x2u
 #define MAPS_QUERY_VMA_EXECUTABLE 0x4u
-#define MAPS_QUERY_VMA_SHARED    0x8u
+#define MAPS_QUERY_VMA_SHARED     0x8u
 
 int segment_maps_open(struct segment_maps *maps, const char *path)
 {
@@ -52,7 +52,7 @@ static void maps_copy_path(char *to, const char *from)
 
 static int maps_ask(int fd, uintptr_t from, char *name, struct maps_query *query)
 {
-	*query = (struct maps_query){ .size = sizeof(*query), .flags = MAPS_QUERY_OR_NEXT, .address = from };
+	*query = (struct maps_query){.size = sizeof(*query), .flags = MAPS_QUERY_OR_NEXT, .address = from};
 	query->name = (uintptr_t)name;
 	query->name_size = PATH_MAX;
 	name[0] = '\0';

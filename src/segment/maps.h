@@ -16,20 +16,20 @@
 
 struct segment_mapping {
 	uintptr_t start, end;
-	int protection;       /* PROT_ bits */
+	int protection; /* PROT_ bits */
 	bool shared;
-	uint64_t offset;      /* in the file, of `start` */
+	uint64_t offset; /* in the file, of `start` */
 	dev_t device;
 	ino_t inode;
-	size_t page_size;     /* 0: not told (text) */
+	size_t page_size; /* 0: not told (text) */
 	char path[SEGMENT_MAPS_PATH];
 };
 
 struct segment_maps {
 	int fd;
-	bool query;           /* PROCMAP_QUERY works */
-	bool skip;            /* the rest of a cut line comes next */
-	size_t at, filled;    /* of the text in `buffer` */
+	bool query;        /* PROCMAP_QUERY works */
+	bool skip;         /* the rest of a cut line comes next */
+	size_t at, filled; /* of the text in `buffer` */
 	char buffer[4096];
 };
 

@@ -55,13 +55,18 @@ static int memfd_prepare(int fd, uint64_t length, unsigned final_seals)
 {
 	/* 0600: a descriptor opened read-only could be opened anew for writing otherwise (memory.md 4). */
 	if (fchmod(fd, 0600) != 0)
-		return base_refuse_errno(RSMERR_INSUFFICIENT_RESOURCES, errno, "cannot set the mode of a memfd");
+		return base_refuse_errno(RSMERR_INSUFFICIENT_RESOURCES, errno,
+					 "cannot set the mode of a memfd");
 	if (length > INT64_MAX)
-		return base_refuse(RSMERR_INSUFFICIENT_MEM, "memory of %" PRIu64 " bytes was asked for; the kernel's"
-				   " limit is %" PRId64, length, INT64_MAX);
+		return base_refuse(RSMERR_INSUFFICIENT_MEM,
+				   "memory of %" PRIu64 " bytes was asked for; the kernel's"
+				   " limit is %" PRId64,
+				   length, INT64_MAX);
 	if (ftruncate(fd, (off_t)length) != 0)
-		return base_refuse_errno(RSMERR_INSUFFICIENT_MEM, errno, "cannot size a memfd to %" PRIu64
-					 " bytes (limits: RLIMIT_FSIZE; huge pages come in whole pages)", length);
+		return base_refuse_errno(RSMERR_INSUFFICIENT_MEM, errno,
+					 "cannot size a memfd to %" PRIu64
+					 " bytes (limits: RLIMIT_FSIZE; huge pages come in whole pages)",
+					 length);
 	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL | (int)final_seals) != 0)
 		return base_refuse_errno(RSMERR_INSUFFICIENT_RESOURCES, errno, "cannot seal a memfd");
 	return RSM_SUCCESS;
@@ -79,9 +84,10 @@ int segment_memfd_create(const char *name, uint64_t length, bool huge, unsigned 
 		/* A file from memfd_create is not in the kernel's count of writers, one from open is. */
 		*fd = memfd_open_anew(made, O_RDWR);
 		if (*fd < 0)
-			code = base_refuse_errno(RSMERR_INSUFFICIENT_RESOURCES, errno,
-						 "cannot open a memfd through /proc/self/fd (is /proc mounted?"
-						 " limit: RLIMIT_NOFILE)");
+			code = base_refuse_errno(
+				RSMERR_INSUFFICIENT_RESOURCES, errno,
+				"cannot open a memfd through /proc/self/fd (is /proc mounted?"
+				" limit: RLIMIT_NOFILE)");
 	}
 	base_fd_close(&made);
 	return code;
@@ -91,9 +97,10 @@ int segment_memfd_reopen(int fd, bool writable, int *copy)
 {
 	*copy = memfd_open_anew(fd, writable ? O_RDWR : O_RDONLY);
 	if (*copy < 0)
-		return base_refuse_errno(RSMERR_INSUFFICIENT_RESOURCES, errno,
-					 "cannot open memory anew for %s through /proc/self/fd (limit: RLIMIT_NOFILE)",
-					 writable ? "reading and writing" : "reading");
+		return base_refuse_errno(
+			RSMERR_INSUFFICIENT_RESOURCES, errno,
+			"cannot open memory anew for %s through /proc/self/fd (limit: RLIMIT_NOFILE)",
+			writable ? "reading and writing" : "reading");
 	return RSM_SUCCESS;
 }
 
@@ -146,7 +153,8 @@ static int memfd_verify_mode(int fd, bool writable)
 {
 	int flags = fcntl(fd, F_GETFL);
 	if (flags < 0)
-		return base_refuse_errno(RSMERR_BAD_ADDR, errno, "the descriptor of the memory cannot be asked");
+		return base_refuse_errno(RSMERR_BAD_ADDR, errno,
+					 "the descriptor of the memory cannot be asked");
 	if (flags & O_PATH || (flags & O_ACCMODE) == O_WRONLY || (writable && (flags & O_ACCMODE) != O_RDWR))
 		return base_refuse(RSMERR_BAD_ADDR, "the descriptor of the memory is not open for %s",
 				   writable ? "reading and writing" : "reading");
@@ -168,15 +176,19 @@ int segment_memfd_verify(int fd, uint64_t length, bool writable, bool sealed)
 {
 	struct stat st;
 	if (fstat(fd, &st) != 0)
-		return base_refuse_errno(RSMERR_BAD_ADDR, errno, "the descriptor of the memory cannot be asked");
+		return base_refuse_errno(RSMERR_BAD_ADDR, errno,
+					 "the descriptor of the memory cannot be asked");
 	if (!S_ISREG(st.st_mode))
-		return base_refuse(RSMERR_BAD_ADDR, "the descriptor is not of memory: neither memfd nor regular file"
-				   " (file type %#o)", (unsigned)(st.st_mode & S_IFMT));
+		return base_refuse(RSMERR_BAD_ADDR,
+				   "the descriptor is not of memory: neither memfd nor regular file"
+				   " (file type %#o)",
+				   (unsigned)(st.st_mode & S_IFMT));
 	int code = memfd_verify_mode(fd, writable);
 	if (code != RSM_SUCCESS)
 		return code;
 	if (st.st_size < 0 || (uint64_t)st.st_size < length)
-		return base_refuse(RSMERR_BAD_ADDR, "the memory has %" PRId64 " bytes, %" PRIu64 " are needed",
+		return base_refuse(RSMERR_BAD_ADDR,
+				   "the memory has %" PRId64 " bytes, %" PRIu64 " are needed",
 				   (int64_t)st.st_size, length);
 	return memfd_verify_seals(fd, writable, sealed);
 }

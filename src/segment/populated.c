@@ -55,8 +55,8 @@ static ssize_t populated_scan(int pagemap, uintptr_t start, uintptr_t end, uint6
 }
 
 /* The same from the entries, 8 bytes a page. */
-static ssize_t populated_read(int pagemap, uintptr_t start, uintptr_t end, struct segment_run *runs, size_t room,
-			      uintptr_t *walked)
+static ssize_t populated_read(int pagemap, uintptr_t start, uintptr_t end, struct segment_run *runs,
+			      size_t room, uintptr_t *walked)
 {
 	uint64_t entries[512];
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
@@ -65,7 +65,8 @@ static ssize_t populated_read(int pagemap, uintptr_t start, uintptr_t end, struc
 	while (at < end) {
 		size_t want = (end - at) / page;
 		want = want < 512 ? want : 512;
-		ssize_t got = pread(pagemap, entries, want * sizeof(*entries), (off_t)(at / page * sizeof(*entries)));
+		ssize_t got = pread(pagemap, entries, want * sizeof(*entries),
+				    (off_t)(at / page * sizeof(*entries)));
 		if (got < (ssize_t)sizeof(*entries))
 			return got < 0 ? -errno : -EIO;
 		for (size_t i = 0; i < (size_t)got / sizeof(*entries); i++, at += page) {
@@ -77,7 +78,7 @@ static ssize_t populated_read(int pagemap, uintptr_t start, uintptr_t end, struc
 				*walked = at;
 				return (ssize_t)count;
 			} else {
-				runs[count++] = (struct segment_run){ .start = at, .end = at + page };
+				runs[count++] = (struct segment_run){.start = at, .end = at + page};
 			}
 		}
 	}
@@ -85,7 +86,8 @@ static ssize_t populated_read(int pagemap, uintptr_t start, uintptr_t end, struc
 	return (ssize_t)count;
 }
 
-ssize_t segment_pagemap_runs(int pagemap, uintptr_t start, uintptr_t end, struct segment_run *runs, uintptr_t *walked)
+ssize_t segment_pagemap_runs(int pagemap, uintptr_t start, uintptr_t end, struct segment_run *runs,
+			     uintptr_t *walked)
 {
 	ssize_t count = populated_scan(pagemap, start, end, 0, runs, SEGMENT_RUNS_MAX, walked);
 	if (count == -ENOTTY)
@@ -112,13 +114,15 @@ int segment_range_populated(const void *address, size_t length,
 	int result = RSM_SUCCESS;
 	int pagemap = segment_pagemap_open();
 	if (pagemap < 0)
-		return base_refuse_errno(RSMERR_INSUFFICIENT_RESOURCES, -pagemap,
-					 "cannot open /proc/self/pagemap (is /proc mounted? limit: RLIMIT_NOFILE)");
+		return base_refuse_errno(
+			RSMERR_INSUFFICIENT_RESOURCES, -pagemap,
+			"cannot open /proc/self/pagemap (is /proc mounted? limit: RLIMIT_NOFILE)");
 	while (at < end && result == RSM_SUCCESS) {
 		ssize_t count = segment_pagemap_runs(pagemap, at, end, runs, &at);
 		if (count < 0)
 			result = base_refuse_errno(RSMERR_INSUFFICIENT_RESOURCES, (int)-count,
-						   "cannot read the page map of %zu bytes at %p", length, address);
+						   "cannot read the page map of %zu bytes at %p", length,
+						   address);
 		for (ssize_t i = 0; i < count && result == RSM_SUCCESS; i++)
 			result = each(context, runs[i].start, runs[i].end - runs[i].start);
 	}

@@ -23,7 +23,8 @@ static bool range_path_begins(const struct segment_mapping *mapping, const char 
 
 static enum segment_range_kind range_kind_private(const struct segment_mapping *mapping)
 {
-	if (mapping->page_size > (size_t)sysconf(_SC_PAGESIZE) || range_path_begins(mapping, "/anon_hugepage"))
+	if (mapping->page_size > (size_t)sysconf(_SC_PAGESIZE) ||
+	    range_path_begins(mapping, "/anon_hugepage"))
 		return SEGMENT_RANGE_HUGE;
 	if (mapping->inode == 0) {
 		bool anonymous = mapping->path[0] == '\0' || range_path_begins(mapping, "[heap]") ||
@@ -69,15 +70,17 @@ static void range_from_mapping(const struct segment_mapping *mapping, uintptr_t 
 }
 
 /* The mappings of [start, end) into a growing array, gaps left out. `queried`: by the call that is cheap. */
-static int range_collect(uintptr_t start, uintptr_t end, struct segment_range **list, size_t *count, bool *queried)
+static int range_collect(uintptr_t start, uintptr_t end, struct segment_range **list, size_t *count,
+			 bool *queried)
 {
 	struct segment_maps maps;
 	struct segment_mapping mapping;
 	size_t room = 0;
 	int found = segment_maps_open(&maps, "/proc/self/maps");
 	if (found < 0)
-		return base_refuse_errno(RSMERR_INSUFFICIENT_RESOURCES, -found,
-					 "cannot read /proc/self/maps (is /proc mounted? limit: RLIMIT_NOFILE)");
+		return base_refuse_errno(
+			RSMERR_INSUFFICIENT_RESOURCES, -found,
+			"cannot read /proc/self/maps (is /proc mounted? limit: RLIMIT_NOFILE)");
 	for (uintptr_t at = start; at < end; at = mapping.end) {
 		found = segment_maps_next(&maps, at, &mapping);
 		if (found <= 0 || mapping.start >= end)
@@ -96,7 +99,8 @@ static int range_collect(uintptr_t start, uintptr_t end, struct segment_range **
 	*queried = maps.query;
 	segment_maps_close(&maps);
 	if (found < 0)
-		return base_refuse_errno(RSMERR_INSUFFICIENT_MEM, -found, "cannot list the mappings of the range");
+		return base_refuse_errno(RSMERR_INSUFFICIENT_MEM, -found,
+					 "cannot list the mappings of the range");
 	return RSM_SUCCESS;
 }
 
@@ -113,7 +117,8 @@ static void range_take_line(struct segment_range *range, const char *line)
 	if (strncmp(line, "KernelPageSize:", 15) == 0) {
 		size_t kilobytes = strtoul(line + 15, NULL, 10);
 		range->page_size = kilobytes ? kilobytes * 1024 : range->page_size;
-		if (range->kind == SEGMENT_RANGE_PRIVATE_FILE && range->page_size > (size_t)sysconf(_SC_PAGESIZE))
+		if (range->kind == SEGMENT_RANGE_PRIVATE_FILE &&
+		    range->page_size > (size_t)sysconf(_SC_PAGESIZE))
 			range->kind = SEGMENT_RANGE_HUGE;
 	} else if (strncmp(line, "VmFlags:", 8) == 0) {
 		range->locked = range_has_flag(line, "lo");
@@ -140,8 +145,8 @@ static void range_read_smaps(struct segment_range *list, size_t count)
 				next++;
 			if (next == count)
 				break;
-			range = mapping.start <= list[next].start && list[next].start < mapping.end ? &list[next]
-												    : NULL;
+			bool within = mapping.start <= list[next].start && list[next].start < mapping.end;
+			range = within ? &list[next] : NULL;
 		} else if (range) {
 			range_take_line(range, line);
 		}
@@ -216,8 +221,10 @@ static bool range_needs_smaps(const struct segment_range *list, size_t count)
 		if (range->kind == SEGMENT_RANGE_SHARED_FILE || range->kind == SEGMENT_RANGE_SHARED_ANONYMOUS)
 			needs = range_shared_may_have(&maps, range);
 		else if (range->kind <= SEGMENT_RANGE_HUGE)
-			needs = range_may_have(&maps, range->start, range->page_size, MADV_DODUMP, MADV_DONTDUMP) ||
-				range_may_have(&maps, range->start, range->page_size, MADV_DOFORK, MADV_DONTFORK);
+			needs = range_may_have(&maps, range->start, range->page_size, MADV_DODUMP,
+					       MADV_DONTDUMP) ||
+				range_may_have(&maps, range->start, range->page_size, MADV_DOFORK,
+					       MADV_DONTFORK);
 	}
 	segment_maps_close(&maps);
 	return needs;
@@ -230,7 +237,8 @@ int segment_range_collect(const void *address, size_t length, struct segment_ran
 	*list = NULL;
 	*count = 0;
 	if (length > UINTPTR_MAX - start)
-		return base_refuse(RSMERR_BAD_ADDR, "%zu bytes at %p reach beyond the address space", length, address);
+		return base_refuse(RSMERR_BAD_ADDR, "%zu bytes at %p reach beyond the address space", length,
+				   address);
 	int code = range_collect(start, start + length, list, count, &queried);
 	if (code == RSM_SUCCESS && *count > 0 && (!queried || range_needs_smaps(*list, *count)))
 		range_read_smaps(*list, *count);
@@ -249,13 +257,15 @@ static int range_check(uintptr_t start, uintptr_t end, const struct segment_rang
 	for (size_t i = 0; i < count && list[i].start == at; i++)
 		at = list[i].end;
 	if (at < end)
-		return base_refuse(RSMERR_BAD_ADDR, "the range [%#" PRIxPTR ", %#" PRIxPTR ") is not mapped at %#"
-				   PRIxPTR, start, end, at);
+		return base_refuse(RSMERR_BAD_ADDR,
+				   "the range [%#" PRIxPTR ", %#" PRIxPTR ") is not mapped at %#" PRIxPTR,
+				   start, end, at);
 	for (size_t i = 0; i < count; i++)
 		if ((list[i].protection & (PROT_READ | PROT_WRITE)) != (PROT_READ | PROT_WRITE))
-			return base_refuse(RSMERR_PERM_DENIED, "the memory at %#" PRIxPTR " is not both readable and"
-					   " writable (mapping %s)", list[i].start,
-					   list[i].path[0] ? list[i].path : "anonymous");
+			return base_refuse(RSMERR_PERM_DENIED,
+					   "the memory at %#" PRIxPTR " is not both readable and"
+					   " writable (mapping %s)",
+					   list[i].start, list[i].path[0] ? list[i].path : "anonymous");
 	return RSM_SUCCESS;
 }
 

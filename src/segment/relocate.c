@@ -43,7 +43,8 @@ static bool relocate_is_huge(const struct segment_home *home)
 	return home->page_size > (size_t)sysconf(_SC_PAGESIZE);
 }
 
-static off_t relocate_offset(const struct segment_relocation *r, const struct segment_home *home, uintptr_t at)
+static off_t relocate_offset(const struct segment_relocation *r, const struct segment_home *home,
+			     uintptr_t at)
 {
 	return (off_t)(home->offset + (at - r->start));
 }
@@ -84,7 +85,7 @@ static int relocate_find(const struct segment_relocation *r, int pagemap, struct
 	uintptr_t at = piece->start;
 	piece->count = 0;
 	if (r->dense) {
-		piece->runs[piece->count++] = (struct segment_run){ .start = piece->start, .end = piece->end };
+		piece->runs[piece->count++] = (struct segment_run){.start = piece->start, .end = piece->end};
 		return 0;
 	}
 	if (r->from.fd < 0) {
@@ -135,7 +136,8 @@ static int relocate_protect(const struct segment_relocation *r, int pagemap, str
 /* Through a second mapping of the new home: huge pages know no pwrite, and RLIMIT_FSIZE does not bind it. */
 static int relocate_copy_mapped(const struct segment_relocation *r, const struct segment_run *run)
 {
-	uintptr_t start = run->start - (run->start - r->start) % relocate_page(r); /* pwrite may have stopped in a page */
+	/* pwrite may have stopped inside of a page. */
+	uintptr_t start = run->start - (run->start - r->start) % relocate_page(r);
 	size_t length = run->end - start;
 	void *alias = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, r->to.fd,
 			   relocate_offset(r, &r->to, start));
@@ -153,7 +155,7 @@ static int relocate_copy_mapped(const struct segment_relocation *r, const struct
 static void relocate_drop_sigxfsz(void)
 {
 	sigset_t set;
-	struct timespec now = { 0 };
+	struct timespec now = {0};
 	sigemptyset(&set);
 	sigaddset(&set, SIGXFSZ);
 	(void)sigtimedwait(&set, NULL, &now);
@@ -190,8 +192,8 @@ static int relocate_place(const struct segment_relocation *r, const struct reloc
 	void *at = (void *)piece->start;
 	off_t offset = relocate_offset(r, &r->to, piece->start);
 	if (r->to.fd < 0) {
-		if (mremap(r->stage + (piece->start - r->start), length, length, MREMAP_MAYMOVE | MREMAP_FIXED, at) ==
-		    MAP_FAILED)
+		if (mremap(r->stage + (piece->start - r->start), length, length,
+			   MREMAP_MAYMOVE | MREMAP_FIXED, at) == MAP_FAILED)
 			return errno;
 		if (r->like->protection != (PROT_READ | PROT_WRITE))
 			(void)mprotect(at, length, r->like->protection);
@@ -204,9 +206,9 @@ static int relocate_place(const struct segment_relocation *r, const struct reloc
 		if (reserve == MAP_FAILED)
 			return errno;
 	}
-	int error = mmap(at, length, r->like->protection, MAP_SHARED | MAP_FIXED, r->to.fd, offset) == MAP_FAILED ?
-			    errno :
-			    0;
+	int error = 0;
+	if (mmap(at, length, r->like->protection, MAP_SHARED | MAP_FIXED, r->to.fd, offset) == MAP_FAILED)
+		error = errno;
 	if (reserve)
 		munmap(reserve, length);
 	return error;

@@ -19,20 +19,22 @@
 /* Where pages live: a memfd, or, with fd -1, private memory. */
 struct segment_home {
 	int fd;
-	uint64_t offset;      /* in the memfd, of the relocation's start */
-	size_t page_size;     /* of the hugetlb memfd or mapping, else the system's */
+	uint64_t offset;  /* in the memfd, of the relocation's start */
+	size_t page_size; /* of the hugetlb memfd or mapping, else the system's */
 };
 
 struct segment_relocation {
 	uintptr_t start, end; /* whole pages of both homes, in one mapping */
 	struct segment_home from, to;
-	bool dense;           /* pages that are not there have contents too: all is copied */
-	bool keep;            /* the old home keeps its pages (a forked child must not punch the parent's) */
-	unsigned char *stage; /* to private memory: what `start` comes from, mapped read-write, as long as the range */
-	const struct segment_range *like; /* protection and attributes of the mapping, which the new one gets */
+	bool dense; /* pages that are not there have contents too: all is copied */
+	bool keep;  /* the old home keeps its pages (a forked child must not punch the parent's) */
+	unsigned char *
+		stage; /* to private memory: what `start` comes from, mapped read-write, as long as the range */
+	const struct segment_range
+		*like; /* protection and attributes of the mapping, which the new one gets */
 	const struct segment_guard *guard;
 
-	uintptr_t cursor;     /* out: everything below it is at its new home, everything else at the old one */
+	uintptr_t cursor; /* out: everything below it is at its new home, everything else at the old one */
 };
 
 /* Returns 0 or a positive errno; `cursor` is valid in any case. */

@@ -78,8 +78,8 @@ static int share_by_path(const struct segment_range *range)
 	if (place >= 0 && fstat(place, &st) == 0 && S_ISREG(st.st_mode) && st.st_ino == range->inode) {
 		char link[32];
 		snprintf(link, sizeof(link), "/proc/self/fd/%d", place);
-		fd = base_fd_above_stdio(
-			open(link, (range->protection & PROT_WRITE ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK));
+		fd = base_fd_above_stdio(open(link, (range->protection & PROT_WRITE ? O_RDWR : O_RDONLY) |
+							    O_CLOEXEC | O_NONBLOCK));
 	}
 	base_fd_close(&place);
 	if (fd >= 0 && !share_matches(fd, range))
@@ -105,14 +105,16 @@ static bool share_page_elsewhere(const struct segment_range *range)
 	for (uintptr_t at = range->start; at < range->end && !elsewhere;) {
 		size_t want = (range->end - at) / page;
 		want = want < 512 ? want : 512;
-		ssize_t got = pread(fd, entries, want * sizeof(*entries), (off_t)(at / page * sizeof(*entries)));
+		ssize_t got =
+			pread(fd, entries, want * sizeof(*entries), (off_t)(at / page * sizeof(*entries)));
 		if (got < (ssize_t)sizeof(*entries)) {
 			elsewhere = true;
 			break;
 		}
 		size_t count = (size_t)got / sizeof(*entries);
 		for (size_t i = 0; i < count; i++)
-			elsewhere |= (entries[i] & SHARE_PAGEMAP_PRESENT) && !(entries[i] & SHARE_PAGEMAP_EXCLUSIVE);
+			elsewhere |= (entries[i] & SHARE_PAGEMAP_PRESENT) &&
+				     !(entries[i] & SHARE_PAGEMAP_EXCLUSIVE);
 		at += count * page;
 	}
 	base_fd_close(&fd);

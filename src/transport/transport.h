@@ -105,6 +105,7 @@ struct transport_import {
 	size_t window_length; /* bytes, whole pages */
 	uint64_t window_offset;
 	int window_protection;
+	bool is_trash; /* aborted, and the maps no longer show the exporter's memory */
 };
 
 /*

@@ -14,7 +14,7 @@
 #include "base/fd.h"
 
 #define FRAME_MAGIC 0x314d5352u /* "RSM1" */
-#define BODY_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+#define BODY_SEALS  (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 /* Before every body. Both sides are on one host, so the order of bytes is the machine's own. */
 struct frame {

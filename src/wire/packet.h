@@ -16,16 +16,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WIRE_VERSION 1u
-#define WIRE_FDS_MAX 64          /* descriptors in one packet */
-#define WIRE_INLINE_MAX 32768u   /* bytes of a body that travels in the packet itself */
+#define WIRE_VERSION     1u
+#define WIRE_FDS_MAX     64          /* descriptors in one packet */
+#define WIRE_INLINE_MAX  32768u      /* bytes of a body that travels in the packet itself */
 #define WIRE_REQUEST_MAX (1u << 20)  /* bytes of the largest request body */
-#define WIRE_REPLY_MAX (64u << 20)   /* bytes of the largest reply body */
+#define WIRE_REPLY_MAX   (64u << 20) /* bytes of the largest reply body */
 
 struct wire_packet {
-	uint8_t *body;           /* owned by the receiver, freed by wire_packet_clear */
-	size_t length;           /* bytes */
-	int fds[WIRE_FDS_MAX];   /* owned by the receiver; taken out by setting the place to -1 */
+	uint8_t *body;         /* owned by the receiver, freed by wire_packet_clear */
+	size_t length;         /* bytes */
+	int fds[WIRE_FDS_MAX]; /* owned by the receiver; taken out by setting the place to -1 */
 	size_t fd_count;
 };
 

@@ -136,7 +136,7 @@ struct watch {
 	_Atomic bool end;
 	_Atomic unsigned samples;
 	int status, meminfo;
-	long peak; /* KiB; -1 when a sample failed */
+	_Atomic long peak; /* KiB; -1 when a sample failed */
 };
 
 /*

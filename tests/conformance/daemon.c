@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -92,6 +93,7 @@ bool daemon_start(struct daemon *daemon)
 	if (daemon->pid == 0) {
 		int log = open(daemon->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
 		dup2(log, 2);
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that is killed leaves no daemon */
 		setpgid(0, 0); /* a signal from the terminal is for the test, which then ends the daemon */
 		execvp(program, arguments);
 		_exit(127);

@@ -47,6 +47,7 @@ enum peer_op {
 	PEER_LOAD,        /* offset -> value */
 	PEER_HOLD,        /* handle: keeps second maps of all it can get at, behind the library's back */
 	PEER_HELD_STORE,  /* value: writes that byte over everything it keeps; -> number of bytes written */
+	PEER_STATUS,      /* -> the process id of its rsmd */
 	PEER_EXEC,        /* becomes another program, which lives until the peer is stopped */
 	PEER_EXIT         /* value: exit status */
 };
@@ -64,7 +65,7 @@ struct peer_request {
 
 struct peer_reply {
 	int code;
-	int64_t value; /* PEER_PUBLISH: the id; PEER_GET, PEER_LOAD: the byte */
+	int64_t value; /* PEER_PUBLISH: the id; PEER_GET, PEER_LOAD: the byte; PEER_STATUS: a process id */
 	char reason[256];
 };
 

@@ -160,6 +160,19 @@ static int64_t held_store(int value)
 	return written;
 }
 
+static int status(struct peer_reply *reply)
+{
+	char *json = NULL;
+	int code = controller_ready();
+
+	if (code == RSM_SUCCESS)
+		code = rsmx_status("status", 0, &json);
+	const char *pid = code ? NULL : strstr(json, "\"pid\":"); /* the daemon's comes before its clients' */
+	reply->value = pid ? atoi(pid + 6) : -1;
+	free(json);
+	return code;
+}
+
 static int perform_import(const struct peer_request *request, struct peer_reply *reply, struct import *import)
 {
 	void *either = request->handle == PEER_EXPORT ? (void *)self.export : (void *)import->handle;
@@ -226,6 +239,8 @@ static int perform(const struct peer_request *request, struct peer_reply *reply)
 	case PEER_HELD_STORE:
 		reply->value = held_store((int)request->value);
 		return RSM_SUCCESS;
+	case PEER_STATUS:
+		return status(reply);
 	case PEER_EXEC:
 		dup2(self.socket, 0);
 		execl("/bin/cat", "cat", (char *)NULL);

@@ -132,7 +132,7 @@ class Client:
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
         self.socket.sendmsg([data], rights, socket.MSG_NOSIGNAL)
 
-    def send(self, kind, fds=(), **values):
+    def send(self, kind, fds=(), /, **values):
         """Without waiting for an answer."""
         self.id += 1
         self.send_raw(frame(PROTO.encode("Request", {"id": self.id, kind: values})), fds)
@@ -160,7 +160,7 @@ class Client:
         assert len(body) == length
         return PROTO.decode("Reply", body)
 
-    def ask(self, kind, fds=(), expect="SUCCESS", **values):
+    def ask(self, kind, fds=(), /, expect="SUCCESS", **values):
         self.send(kind, fds, **values)
         reply = self.receive()
         assert reply["id"] == self.id, reply
@@ -235,8 +235,10 @@ class Daemon:
         fields = open(f"/proc/{self.process.pid}/stat", encoding="ascii").read().rsplit(")", 1)[1].split()
         return int(fields[11]) + int(fields[12])
 
-    def maps(self):
-        return open(f"/proc/{self.process.pid}/maps", encoding="utf-8").read()
+    def sanitized(self):
+        """Built with a sanitizer: its memory says nothing then."""
+        with open(f"/proc/{self.process.pid}/exe", "rb") as file:
+            return b"__asan_init" in file.read()
 
     def limit(self):
         """Descriptors it may have."""
@@ -261,7 +263,9 @@ class Daemon:
 
 
 def readable(descriptor, seconds):
-    return bool(select.select([descriptor], [], [], seconds)[0])
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
 
 
 def run(tests):

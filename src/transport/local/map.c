@@ -212,16 +212,33 @@ static int remap(struct transport_import *import)
 	return RSM_SUCCESS;
 }
 
+/*
+ * What an aborted import still maps becomes trash: stores vanish, loads see zeros, nothing faults (rsmapi.md 1.4). The
+ * exporter has moved away already where it can; for memory that cannot move (files, System V) this is the cut.
+ */
+static void trash(struct transport_import *import)
+{
+	const int anonymous = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
+	if (import->is_trash)
+		return;
+	import->is_trash = true;
+	if (import->map != NULL)
+		mmap(import->map, page_ceil(import->length), PROT_READ | PROT_WRITE, anonymous, -1, 0);
+	if (import->window != NULL)
+		mmap(import->window, import->window_length, import->window_protection, anonymous, -1, 0);
+}
+
 int local_resume(struct transport_import *import)
 {
 	int code = RSM_SUCCESS;
 	transport_lock(import);
 	uint64_t now = atomic_load_explicit(&import->status->epoch, memory_order_acquire);
-	if (SEGMENT_EPOCH_GENERATION(now) != import->generation)
-		code = base_refuse(RSMERR_CONN_ABORTED,
-				   "the exporter has withdrawn the segment; connect again to go on");
-	else if (now != atomic_load(&import->epoch))
+	if (SEGMENT_EPOCH_GENERATION(now) != import->generation) {
+		trash(import);
+		code = base_refuse(RSMERR_CONN_ABORTED, "the exporter has withdrawn the segment; connect again to go on");
+	} else if (now != atomic_load(&import->epoch)) {
 		code = remap(import);
+	}
 	transport_unlock(import);
 	return code;
 }

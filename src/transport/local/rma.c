@@ -3,9 +3,9 @@
  * The data path on one host: copy, fence, compare one word. No system call, no lock, no allocation, no store to memory
  * that threads share, besides the data.
  *
- * Implicit mode: the comparison comes after the copy, behind a full fence for writes (they must be out before the word is
- * read, rsmapi.md 4.5), so an unchanged word says that the data reached, or came from, the exporter's memory. Explicit mode:
- * the comparison comes first and the rest is the closing barrier's.
+ * The word is compared before the copy, so that an aborted connection moves nothing. In implicit mode it is compared again
+ * after it, behind a full fence for writes (they must be out before the word is read, rsmapi.md 4.5): an unchanged word
+ * says that the data reached, or came from, the exporter's memory. Explicit mode leaves that to the closing barrier.
  */
 #include "transport/local/local.h"
 
@@ -80,17 +80,15 @@ static inline __attribute__((always_inline)) int transfer(struct transport_impor
 							  void *local, size_t count, unsigned width)
 {
 	for (;;) {
-		const bool implicit = atomic_load_explicit(&import->implicit, memory_order_relaxed);
 		const uint64_t epoch = atomic_load_explicit(&import->epoch, memory_order_relaxed);
-		if (implicit || likely(word(import) == epoch)) {
+		if (likely(word(import) == epoch)) {
 			unsigned char *remote = import->map + offset;
-			unsigned char *to = direction == PUT ? remote : local,
-				      *from = direction == PUT ? local : remote;
+			unsigned char *to = direction == PUT ? remote : local, *from = direction == PUT ? local : remote;
 			if (width == 0)
 				copy(to, from, count);
 			else
 				copy_items(to, from, count, width);
-			if (!implicit)
+			if (!atomic_load_explicit(&import->implicit, memory_order_relaxed))
 				return RSM_SUCCESS;
 			if (direction == PUT)
 				atomic_thread_fence(memory_order_seq_cst);

@@ -86,13 +86,16 @@ static void test_nodes(void **state)
 	assert_int_equal(rsmd_access_decide(&acl, OWNER, GROUP, &owner, 0400, false), RSM_SUCCESS);
 	assert_int_equal(rsmd_access_decide(&acl, OWNER, GROUP, &owner, 0600, false), RSMERR_PERM_DENIED);
 	remote.node = 8;
-	assert_int_equal(rsmd_access_decide(&acl, OWNER, GROUP, &remote, 0, false), RSMERR_SEG_NOT_PUBLISHED_TO_NODE);
+	assert_int_equal(rsmd_access_decide(&acl, OWNER, GROUP, &remote, 0, false),
+			 RSMERR_SEG_NOT_PUBLISHED_TO_NODE);
 	/* Privilege is about users, not about nodes. */
-	assert_int_equal(rsmd_access_decide(&acl, OWNER, GROUP, &remote, 0, true), RSMERR_SEG_NOT_PUBLISHED_TO_NODE);
+	assert_int_equal(rsmd_access_decide(&acl, OWNER, GROUP, &remote, 0, true),
+			 RSMERR_SEG_NOT_PUBLISHED_TO_NODE);
 	struct rsmd_acl everybody = {NULL, 0, 0644};
 	assert_int_equal(rsmd_access_decide(&everybody, OWNER, GROUP, &remote, 0600, false), RSM_SUCCESS);
 	assert_int_equal(rsmd_access_decide(&everybody, OWNER, GROUP, &other, 0400, false), RSM_SUCCESS);
-	assert_int_equal(rsmd_access_decide(&everybody, OWNER, GROUP, &other, 0200, false), RSMERR_PERM_DENIED);
+	assert_int_equal(rsmd_access_decide(&everybody, OWNER, GROUP, &other, 0200, false),
+			 RSMERR_PERM_DENIED);
 }
 
 static void test_lists(void **state)
@@ -117,8 +120,10 @@ static void test_lists(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_every_combination), cmocka_unit_test(test_classes_exclude_each_other),
-		cmocka_unit_test(test_reason_tells_all),  cmocka_unit_test(test_nodes),
+		cmocka_unit_test(test_every_combination),
+		cmocka_unit_test(test_classes_exclude_each_other),
+		cmocka_unit_test(test_reason_tells_all),
+		cmocka_unit_test(test_nodes),
 		cmocka_unit_test(test_lists),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,7 +54,8 @@ static void test_defaults(void **state)
 static void test_values(void **state)
 {
 	(void)state;
-	assert_true(read_text("[node]\nid = 4294967295\nname = alpha ; comment\nmax-segments=100\nmax-exported-memory = 50\n"
+	assert_true(read_text("[node]\nid = 4294967295\nname = alpha ; "
+			      "comment\nmax-segments=100\nmax-exported-memory = 50\n"
 			      "socket-mode = 0600\nidle-exit = 200ms\nuserfaultfd = no\n"
 			      "[controller SHM0]\ntype = local\n[controller x1]\ntype=local\n"));
 	assert_int_equal(config.node_id, UINT32_MAX);
@@ -110,7 +111,8 @@ static void test_controllers(void **state)
 	refused("[controller shm0]\naddress = 1\n", ":2:", "address");
 	refused("[controller shm0]\ntype = local\n[controller SHM0]\ntype = local\n", ":4:", "twice");
 	for (int i = 0; i <= RSMD_CONTROLLERS_MAX; i++)
-		snprintf(text + strlen(text), sizeof(text) - strlen(text), "[controller shm%d]\ntype = local\n", i);
+		snprintf(text + strlen(text), sizeof(text) - strlen(text),
+			 "[controller shm%d]\ntype = local\n", i);
 	refused(text, ":66:", "32");
 }
 
@@ -132,8 +134,11 @@ static void test_files(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),    cmocka_unit_test(test_values), cmocka_unit_test(test_errors_have_lines),
-		cmocka_unit_test(test_controllers), cmocka_unit_test(test_files),
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_errors_have_lines),
+		cmocka_unit_test(test_controllers),
+		cmocka_unit_test(test_files),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,11 +2,32 @@
 #include "memory.h"
 
 #include <rsmapi.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#if defined(__SANITIZE_THREAD__)
+/* The program's stores and our copying of its memory do run at the same time: that is what is tested. */
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+	return "race:segment_relocate\n";
+}
+#endif
+
+pid_t memory_fork(void)
+{
+	static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
+	pid_t child = fork();
+	assert_int_not_equal(child, -1);
+	for (size_t i = 0; child == 0 && i < sizeof(signals) / sizeof(signals[0]); i++)
+		signal(signals[i], SIG_DFL);
+	return child;
+}
 
 unsigned char *memory_map(size_t length)
 {

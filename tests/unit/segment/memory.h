@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <cmocka.h>
 
@@ -17,6 +18,16 @@
 
 #define MEMORY_PAGE ((size_t)4096)
 #define MEMORY_MIB  ((size_t)1 << 20)
+
+/* Sanitizers make mlock do nothing and need more address space than any limit leaves. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define MEMORY_SANITIZED 1
+#else
+#define MEMORY_SANITIZED 0
+#endif
+
+/* fork, with the signals that cmocka turns into failures back at their default in the child. */
+pid_t memory_fork(void);
 
 /* Private anonymous memory, 4 MiB-aligned, untouched, NORESERVE. */
 unsigned char *memory_map(size_t length);

@@ -61,8 +61,8 @@ static unsigned char *huge_map(size_t pages)
 		print_message("%s has less than %d pages: start as root, or set it\n", POOL, PAGES);
 		skip();
 	}
-	unsigned char *at = mmap(NULL, pages * HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB,
-				 -1, 0);
+	unsigned char *at = mmap(NULL, pages * HUGE, PROT_READ | PROT_WRITE,
+				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
 	assert_true(at != MAP_FAILED);
 	return at;
 }
@@ -111,7 +111,7 @@ static void test_huge_pages_go_and_come_back(void **state)
 static void test_parts_of_huge_pages_are_refused(void **state)
 {
 	(void)state;
-	struct segment_guard none = { .fd = -1, .kind = SEGMENT_GUARD_NONE };
+	struct segment_guard none = {.fd = -1, .kind = SEGMENT_GUARD_NONE};
 	unsigned char *at = huge_map(2);
 	int fd = memory_memfd(2 * HUGE);
 	memory_fill(at, 2 * HUGE, 1);
@@ -126,7 +126,7 @@ static void test_parts_of_huge_pages_are_refused(void **state)
 static void test_an_exhausted_pool_is_refused(void **state)
 {
 	(void)state;
-	struct segment_guard none = { .fd = -1, .kind = SEGMENT_GUARD_NONE };
+	struct segment_guard none = {.fd = -1, .kind = SEGMENT_GUARD_NONE};
 	unsigned char *at = huge_map(PAGES);
 	int fd = huge_memfd(PAGES);
 	for (size_t i = 0; i < PAGES; i++)
@@ -145,12 +145,12 @@ static void test_an_exhausted_pool_is_refused(void **state)
 static void test_forked_child_gets_its_own_huge_pages(void **state)
 {
 	(void)state;
-	struct segment_guard none = { .fd = -1, .kind = SEGMENT_GUARD_NONE };
+	struct segment_guard none = {.fd = -1, .kind = SEGMENT_GUARD_NONE};
 	unsigned char *at = huge_map(2);
 	int fd = huge_memfd(2), status;
 	memory_fill(at, 2 * HUGE, 1);
 	assert_int_equal(memory_adopt(at, 2 * HUGE, fd, 0, &none), RSM_SUCCESS);
-	pid_t child = fork();
+	pid_t child = memory_fork();
 	if (child == 0) {
 		bool good = segment_copy_private(at, 2 * HUGE, fd, 0) && memory_has(at, 2 * HUGE, 1);
 		memory_fill(at, 2 * HUGE, 2);

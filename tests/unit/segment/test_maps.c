@@ -15,8 +15,10 @@ static void test_parse_takes_64_bits(void **state)
 {
 	(void)state;
 	struct segment_mapping mapping;
-	assert_true(segment_maps_parse("ffffffffff600000-ffffffffff601000 r-xp ffffffff00000000 fd:1f 18446744073709551615"
-				       "   /a b (deleted)", &mapping));
+	assert_true(segment_maps_parse(
+		"ffffffffff600000-ffffffffff601000 r-xp ffffffff00000000 fd:1f 18446744073709551615"
+		"   /a b (deleted)",
+		&mapping));
 	assert_int_equal(mapping.start, 0xffffffffff600000);
 	assert_int_equal(mapping.end, 0xffffffffff601000);
 	assert_int_equal(mapping.protection, PROT_READ | PROT_EXEC);
@@ -31,8 +33,15 @@ static void test_parse_refuses_what_is_no_mapping(void **state)
 {
 	(void)state;
 	static const char *const lines[] = {
-		"", "VmFlags: rd wr", "Size: 4 kB", "1000-2000", "1000-2000 rw", "2000-1000 rw-p 0 0:0 0",
-		"1000-2000 rw-p 0 0:0 ", "11111111111111111-2000 rw-p 0 0:0 0", "1000-2000 rw-p 0 0-0 0",
+		"",
+		"VmFlags: rd wr",
+		"Size: 4 kB",
+		"1000-2000",
+		"1000-2000 rw",
+		"2000-1000 rw-p 0 0:0 0",
+		"1000-2000 rw-p 0 0:0 ",
+		"11111111111111111-2000 rw-p 0 0:0 0",
+		"1000-2000 rw-p 0 0-0 0",
 		"1000-2000 rw-p 0 0:0 18446744073709551616",
 	};
 	struct segment_mapping mapping;

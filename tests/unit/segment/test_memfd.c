@@ -60,7 +60,8 @@ static void test_final_seals(void **state)
 {
 	(void)state;
 	int fd;
-	assert_int_equal(segment_memfd_create("test", MEMORY_PAGE, false, F_SEAL_FUTURE_WRITE, &fd), RSM_SUCCESS);
+	assert_int_equal(segment_memfd_create("test", MEMORY_PAGE, false, F_SEAL_FUTURE_WRITE, &fd),
+			 RSM_SUCCESS);
 	assert_true(mmap(NULL, MEMORY_PAGE, PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED);
 	assert_int_equal(segment_memfd_verify(fd, MEMORY_PAGE, false, true), RSM_SUCCESS);
 	assert_int_equal(segment_memfd_verify(fd, MEMORY_PAGE, true, true), RSMERR_BAD_ADDR);
@@ -108,7 +109,7 @@ static void test_sole_sees_another_process(void **state)
 	int fd = memory_memfd(MEMORY_PAGE), copy, there[2], end[2];
 	char byte = 0;
 	assert_int_equal(pipe(there) | pipe(end), 0);
-	pid_t child = fork();
+	pid_t child = memory_fork();
 	if (child == 0) {
 		close(end[1]);
 		if (segment_memfd_reopen(fd, false, &copy) != RSM_SUCCESS)
@@ -149,7 +150,7 @@ static void test_verify_refuses_what_is_not_memory(void **state)
 	int pair[2], sock[2];
 	assert_int_equal(pipe(pair) | socketpair(AF_UNIX, SOCK_STREAM, 0, sock), 0);
 	int zero = open("/dev/zero", O_RDWR), directory = open("/", O_RDONLY);
-	int bad[] = { -1, 9999, pair[0], pair[1], sock[0], zero, directory };
+	int bad[] = {-1, 9999, pair[0], pair[1], sock[0], zero, directory};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_int_equal(segment_memfd_verify(bad[i], 0, false, false), RSMERR_BAD_ADDR);
 	close(pair[0]);

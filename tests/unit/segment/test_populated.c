@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 
 struct seen {
-	uintptr_t next;   /* the page that the next run must begin at */
+	uintptr_t next; /* the page that the next run must begin at */
 	size_t step, runs, bytes, stop_after;
 };
 
@@ -24,7 +24,7 @@ static void test_runs_are_exact(void **state)
 	(void)state;
 	size_t length = 16 * MEMORY_MIB;
 	unsigned char *at = memory_map(length);
-	struct seen seen = { .next = (uintptr_t)at + 2 * MEMORY_PAGE, .step = 5 * MEMORY_PAGE };
+	struct seen seen = {.next = (uintptr_t)at + 2 * MEMORY_PAGE, .step = 5 * MEMORY_PAGE};
 	madvise(at, length, MADV_NOHUGEPAGE);
 	assert_int_equal(segment_range_populated(at, length, count_run, &seen), RSM_SUCCESS);
 	assert_int_equal(seen.runs, 0);
@@ -42,7 +42,7 @@ static void test_a_result_stops(void **state)
 {
 	(void)state;
 	unsigned char *at = memory_map(MEMORY_MIB);
-	struct seen seen = { .next = (uintptr_t)at, .step = 2 * MEMORY_PAGE, .stop_after = 3 };
+	struct seen seen = {.next = (uintptr_t)at, .step = 2 * MEMORY_PAGE, .stop_after = 3};
 	madvise(at, MEMORY_MIB, MADV_NOHUGEPAGE);
 	for (size_t i = 0; i < MEMORY_MIB; i += 2 * MEMORY_PAGE)
 		at[i] = 1;

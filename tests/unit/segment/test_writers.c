@@ -17,9 +17,9 @@
 
 struct writer {
 	pthread_t thread;
-	uint64_t *slots;          /* its own, WRITERS apart; all pages are everybody's */
+	uint64_t *slots; /* its own, WRITERS apart; all pages are everybody's */
 	size_t number;
-	uint64_t counts[SLOTS];   /* what each slot must have in the end */
+	uint64_t counts[SLOTS]; /* what each slot must have in the end */
 	atomic_size_t rounds;
 	atomic_bool stop;
 };
@@ -124,7 +124,7 @@ static void test_nothing_is_lost_of_sparse_memory(void **state)
 static void test_without_guard_stores_are_lost(void **state)
 {
 	(void)state;
-	struct segment_guard none = { .fd = -1, .kind = SEGMENT_GUARD_NONE };
+	struct segment_guard none = {.fd = -1, .kind = SEGMENT_GUARD_NONE};
 	size_t lost = 0;
 	for (int i = 0; i < 200 && lost == 0; i++)
 		lost = lost_stores(&none, true, 5);
@@ -159,18 +159,18 @@ int main(void)
 	segment_guard_open(&best, -1);
 	segment_guard_open(&old, -1);
 	old.features = 0;
-	device = (struct segment_guard){ .fd = -1 };
+	device = (struct segment_guard){.fd = -1};
 	if (file >= 0)
 		segment_guard_open(&device, file);
 	const struct CMUnitTest tests[] = {
-		{ "nothing is lost, best guard", test_nothing_is_lost, NULL, NULL, &best },
-		{ "nothing is lost, device", test_nothing_is_lost, NULL, NULL, &device },
-		{ "nothing is lost, old kernel", test_nothing_is_lost, NULL, NULL, &old },
-		{ "nothing is lost of sparse memory, best guard", test_nothing_is_lost_of_sparse_memory, NULL, NULL,
-		  &best },
-		{ "nothing is lost of sparse memory, old kernel", test_nothing_is_lost_of_sparse_memory, NULL, NULL,
-		  &old },
-		{ "nothing is lost by undoing", test_nothing_is_lost_by_undoing, NULL, NULL, &best },
+		{"nothing is lost, best guard", test_nothing_is_lost, NULL, NULL, &best},
+		{"nothing is lost, device", test_nothing_is_lost, NULL, NULL, &device},
+		{"nothing is lost, old kernel", test_nothing_is_lost, NULL, NULL, &old},
+		{"nothing is lost of sparse memory, best guard", test_nothing_is_lost_of_sparse_memory, NULL,
+		 NULL, &best},
+		{"nothing is lost of sparse memory, old kernel", test_nothing_is_lost_of_sparse_memory, NULL,
+		 NULL, &old},
+		{"nothing is lost by undoing", test_nothing_is_lost_by_undoing, NULL, NULL, &best},
 		cmocka_unit_test(test_without_guard_stores_are_lost),
 	};
 	if (file >= 0)

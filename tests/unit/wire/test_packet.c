@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* wire/packet: what is sent arrives whole, with its descriptors; what is not a packet is refused and leaks nothing. */
+/*
+ * wire/packet: what is sent arrives whole, with its descriptors; what is not a packet is refused and leaks
+ * nothing.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -69,7 +72,8 @@ static void round_trip(size_t length)
 
 static void test_bodies_arrive(void **state)
 {
-	static const size_t lengths[] = {0, 1, 100, WIRE_INLINE_MAX - 1, WIRE_INLINE_MAX, WIRE_INLINE_MAX + 1, 5000000};
+	static const size_t lengths[] = {
+		0, 1, 100, WIRE_INLINE_MAX - 1, WIRE_INLINE_MAX, WIRE_INLINE_MAX + 1, 5000000};
 	(void)state;
 	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++)
 		round_trip(lengths[i]);
@@ -112,10 +116,12 @@ static void test_limits_of_sending(void **state)
 	int many[WIRE_FDS_MAX + 1];
 	for (size_t i = 0; i <= WIRE_FDS_MAX; i++)
 		many[i] = ends[0];
-	assert_int_equal(wire_packet_send(ends[0], NULL, (size_t)WIRE_REPLY_MAX + 1, NULL, 0, true), -EMSGSIZE);
+	assert_int_equal(wire_packet_send(ends[0], NULL, (size_t)WIRE_REPLY_MAX + 1, NULL, 0, true),
+			 -EMSGSIZE);
 	assert_int_equal(wire_packet_send(ends[0], NULL, 0, many, WIRE_FDS_MAX + 1, true), -EMSGSIZE);
 	uint8_t *body = pattern(WIRE_INLINE_MAX + 1);
-	assert_int_equal(wire_packet_send(ends[0], body, WIRE_INLINE_MAX + 1, many, WIRE_FDS_MAX, true), -EMSGSIZE);
+	assert_int_equal(wire_packet_send(ends[0], body, WIRE_INLINE_MAX + 1, many, WIRE_FDS_MAX, true),
+			 -EMSGSIZE);
 	free(body);
 	struct wire_packet packet;
 	assert_int_equal(wire_packet_send(ends[0], NULL, 0, many, WIRE_FDS_MAX, true), 0);

@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Clients that mean harm, or are broken: each is dropped or refused alone, with nothing lost for the others."""
+
+import os
+import random
+import resource
+import socket
+import struct
+import tempfile
+
+from rsmd_client import MAGIC, PROTO, Client, Daemon, frame, readable, run
+
+
+def with_daemon(config="", **options):
+    """Decorator: a fresh rsmd and a good client, which must be served all the time."""
+    def wrap(test):
+        def body():
+            with tempfile.TemporaryDirectory() as directory:
+                daemon = Daemon(directory + "/rsmd.sock", config=config, **options)
+                try:
+                    good = Client(daemon.path)
+                    export, _, memory = good.segment()
+                    name = good.publish(export)
+                    os.close(memory)
+                    before = daemon.descriptors()
+                    test(daemon)
+                    reply = good.connect(name)
+                    good.send("disconnect", import_id=reply["import_id"])
+                    good.ask("topology")
+                    for fd in good.fds:
+                        os.close(fd)
+                    assert daemon.descriptors() <= before + 1, "descriptors leaked"  # +1: signal memory
+                finally:
+                    daemon.stop()
+        return body
+    return wrap
+
+
+def quiet(daemon):
+    """All that was sent before has been handled: one more conversation goes through, and its end, too."""
+    client = Client(daemon.path)
+    client.ask("topology")
+    client.close()
+    Client(daemon.path).ask("topology")
+
+
+@with_daemon()
+def violations_drop_the_client(daemon):
+    hello = {"id": 1, "hello": {"version": 1}}
+    topology = PROTO.encode("Request", {"id": 2, "topology": {}})
+    cases = {
+        "short": b"abc", "wrong magic": struct.pack("=II", MAGIC + 1, 0), "length beyond": struct.pack("=II", MAGIC, 9),
+        "length short": struct.pack("=II", MAGIC, 1) + b"12", "huge": struct.pack("=II", MAGIC, 0xFFFFFFFF),
+        "memfd missing": struct.pack("=II", MAGIC, 40000), "not protobuf": frame(b"\xff" * 50),
+        "empty": frame(b""), "unknown request": frame(PROTO.encode("Request", {"id": 1}) + b"\xf2\x3f\x00"),
+    }
+    for case, data in cases.items():
+        for greeted in (False, True):
+            client = Client(daemon.path, hello=greeted)
+            client.send_raw(data)
+            client.expect_gone()
+    client = Client(daemon.path, hello=False)
+    client.send_raw(frame(topology))  # no Hello first
+    client.expect_gone()
+    client = Client(daemon.path)
+    client.send_raw(frame(PROTO.encode("Request", hello)))  # a second Hello
+    client.expect_gone()
+    client = Client(daemon.path, hello=False)
+    client.ask("hello", version=2, expect="BAD_LIBRARY_VERSION")
+    client.expect_gone()
+    client = Client(daemon.path)
+    client.send("unreserve", length=1)  # more than it has
+    client.expect_gone()
+    assert case
+
+
+@with_daemon()
+def descriptors_where_none_belong(daemon):
+    for kind, values in (("topology", {}), ("object_create", {"length": 4096}), ("object_offer", {"kind": 3, "length": 4096})):
+        client = Client(daemon.path)
+        client.send(kind, [0, 1], **values)
+        client.expect_gone()
+    client = Client(daemon.path)
+    client.send("object_offer", kind=1, length=4096)  # and none where one does
+    client.expect_gone()
+    client = Client(daemon.path)
+    client.send_raw(frame(b""), [0] * 100)
+    client.expect_gone()
+    # Descriptors of sockets inside sockets, too.
+    one, other = socket.socketpair()
+    client = Client(daemon.path)
+    client.send_raw(frame(b""), [one.fileno(), other.fileno(), client.socket.fileno()])
+    client.expect_gone()
+    one.close()
+    other.close()
+    client.close()
+    quiet(daemon)
+
+
+@with_daemon()
+def bodies_that_may_change(daemon):
+    import fcntl
+    body = PROTO.encode("Request", {"id": 1, "status": {"what": "x" * 40000}})
+    for seals in (0, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW, fcntl.F_SEAL_WRITE):
+        memfd = os.memfd_create("body", os.MFD_ALLOW_SEALING)
+        os.write(memfd, body)
+        fcntl.fcntl(memfd, fcntl.F_ADD_SEALS, seals)
+        client = Client(daemon.path)
+        client.send_raw(struct.pack("=II", MAGIC, len(body)), [memfd])
+        client.expect_gone()
+        os.close(memfd)
+
+
+@with_daemon()
+def random_bytes(daemon):
+    dice = random.Random(7)
+    whole = [PROTO.encode("Request", {"id": 1, kind: {}}) for kind in PROTO.messages["Request"] if kind != "id"]
+    whole.append(PROTO.encode("Request", {"id": 5, "export_layout": {"export_id": 2, "extents": [
+        {"object_id": 1, "offset": 0, "length": 4096}] * 5}}))
+    whole.append(PROTO.encode("Request", {"id": 5, "publish": {"export_id": 2, "segment_id": 0x400000, "acl": [
+        {"node_id": 1, "permission": 0o644}] * 5}}))
+    for _ in range(3000):
+        client = Client(daemon.path, hello=dice.random() < 0.8)
+        try:
+            for _ in range(dice.randrange(1, 5)):
+                body = bytearray(dice.choice(whole))
+                for _ in range(dice.randrange(4)):
+                    if body:
+                        body[dice.randrange(len(body))] = dice.randrange(256)
+                client.send_raw(frame(bytes(body)))
+        except OSError:
+            pass  # dropped already
+        client.close()
+    quiet(daemon)
+
+
+@with_daemon()
+def names_of_others(daemon):
+    victim, thief = Client(daemon.path), Client(daemon.path)
+    export, made, _ = victim.segment()
+    name = victim.publish(export)
+    held = victim.connect(name)["import_id"]
+    for kind, values, expect in (
+            ("publish", {"export_id": export, "republish": 1}, "BAD_SEG_HNDL"),
+            ("unpublish", {"export_id": export}, "BAD_SEG_HNDL"),
+            ("export_destroy", {"export_id": export}, "BAD_SEG_HNDL"),
+            ("signals", {"export_id": export}, "BAD_SEG_HNDL"), ("signals", {"export_id": held}, "BAD_SEG_HNDL"),
+            ("pollfd", {"handle_id": export}, "BAD_SEG_HNDL"), ("pollfd", {"handle_id": held}, "BAD_SEG_HNDL"),
+            ("pollfd", {"handle_id": made}, "BAD_SEG_HNDL"), ("import_layout", {"import_id": held}, "BAD_SEG_HNDL"),
+            ("import_layout", {"import_id": export}, "BAD_SEG_HNDL"),
+            ("pollfd", {"handle_id": (1 << 64) - 1}, "BAD_SEG_HNDL")):
+        thief.ask(kind, expect=expect, **values)
+    thief.send("object_free", object_id=made)
+    thief.send("disconnect", import_id=held)
+    thief.send("ring", handle_id=export)
+    thief.ask("topology")
+    victim.ask("import_layout", import_id=held)
+    victim.ask("export_layout", export_id=export, extents=[{"object_id": made, "offset": 0, "length": 4096}])
+
+
+@with_daemon()
+def who_does_not_read(daemon):
+    """Requests without ever reading an answer: rsmd stops reading them, and keeps its size."""
+    lazy = Client(daemon.path)
+    lazy.segment()
+    lazy.socket.setblocking(False)
+    before = daemon.rss_kib()
+    sent = 0
+    try:
+        while sent < 100000:
+            lazy.send("status", what="status")
+            sent += 1
+    except BlockingIOError:
+        lazy.id -= 1
+    quiet(daemon)
+    try:
+        while sent < 100000:
+            lazy.send("object_create", length=4096)
+            sent += 1
+    except BlockingIOError:
+        lazy.id -= 1
+    assert sent < 100000, "rsmd reads on although nobody reads its answers"
+    for _ in range(100):
+        quiet(daemon)
+    assert daemon.rss_kib() < before + 4096 or daemon.sanitized()
+    # Once it reads, every answer is there, in order.
+    lazy.socket.setblocking(True)
+    first = lazy.receive()["id"]
+    answers = 1
+    while answers < sent - 10:
+        reply = lazy.receive()
+        assert reply["id"] == first + answers, (reply["id"], first + answers)
+        for fd in lazy.fds:
+            os.close(fd)
+        answers += 1
+    lazy.close()
+
+
+@with_daemon()
+def silence(daemon):
+    quiet_ones = [Client(daemon.path, hello=False) for _ in range(200)]
+    quiet(daemon)
+    ticks = daemon.cpu_ticks()
+    assert not readable(quiet_ones[0].socket, 1)
+    assert daemon.cpu_ticks() - ticks <= 1
+    for client in quiet_ones:
+        client.close()
+    quiet(daemon)
+
+
+@with_daemon(limit=400)
+def descriptors_run_out(daemon):
+    """By objects, by doorbells, by connections: refused with the limit named, and served again when some are free."""
+    ticks = daemon.cpu_ticks()
+    greedy, observer = Client(daemon.path), Client(daemon.path)
+
+    def take(kind, **values):
+        count = 0
+        while True:
+            greedy.send(kind, **values)
+            reply = greedy.receive()
+            for fd in greedy.fds:
+                os.close(fd)
+            if reply["code"]:
+                assert reply["code"] == 31 and "RLIMIT_NOFILE 400" in reply["reason"], reply
+                return count
+            count += 1
+            assert count < 400
+    made = take("object_create", length=4096)
+    assert made > 100
+    export = greedy.ask("export_create", controller="loopback", length=4096)["export_id"]
+    assert take("signals", export_id=export) == 0 and take("pollfd", handle_id=export) == 0
+    late = Client(daemon.path, hello=False)
+    late.send("hello", version=1)
+    reply = late.receive()
+    assert reply["id"] == 1 and reply["code"] == 31 and "RLIMIT_NOFILE" in reply["reason"], reply
+    late.expect_gone()
+    # Many of them, mute: the first ones wait for their answer, the others are closed at once; nothing spins.
+    crowd = [Client(daemon.path, hello=False) for _ in range(300)]
+    for client in crowd:
+        client.close()
+    greedy.close()
+    for _ in range(20):  # each time rsmd handles what became ready before
+        observer.ask("topology")
+    observer.close()
+    assert daemon.cpu_ticks() - ticks < 300
+    quiet(daemon)
+    again = Client(daemon.path)
+    again.ask("object_create", length=4096)
+    again.close()
+
+
+@with_daemon()
+def floods_of_descriptors(daemon):
+    """More descriptors than a packet may hold, again and again, do not stay open."""
+    null = os.open("/dev/null", os.O_RDONLY)
+    for _ in range(100):
+        client = Client(daemon.path)
+        try:
+            for _ in range(5):
+                client.send_raw(frame(b"\xff"), [null] * 250)
+        except OSError:
+            pass
+        client.close()
+    quiet(daemon)
+
+
+@with_daemon()
+def leaving_in_the_middle(daemon):
+    """The client goes away at each step, with answers and descriptors on their way."""
+    steps = [("object_create", {"length": 4096}), ("export_create", {"controller": "loopback", "length": 4096}),
+             ("topology", {}), ("status", {"what": "segments"})]
+    for count in range(len(steps) + 1):
+        for _ in range(20):
+            client = Client(daemon.path)
+            for kind, values in steps[:count]:
+                client.send(kind, **values)
+            client.close()
+    quiet(daemon)
+
+
+if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    run({name: test for name, test in list(globals().items()) if name in (
+        "violations_drop_the_client", "descriptors_where_none_belong", "bodies_that_may_change", "random_bytes",
+        "names_of_others", "who_does_not_read", "silence", "descriptors_run_out", "floods_of_descriptors",
+        "leaving_in_the_middle")})
