@@ -134,7 +134,8 @@ int main(int argc, char **argv)
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	setenv("RSM_TEST_RSMD", options.command[0], 1);
 	if (!options.no_rsmd) {
-		if (!daemon_prepare(&daemon) || !daemon_start(&daemon))
+		if (!daemon_prepare(&daemon, DAEMON_CONFIG("max-segments = 65535\n")) ||
+		    !daemon_start(&daemon))
 			return 1;
 		setenv("RSM_SOCKET", daemon.socket, 1);
 		snprintf(pid, sizeof(pid), "%d", (int)daemon.pid);

@@ -54,14 +54,15 @@ void lib_controller_release(struct lib_controller *controller);
  */
 struct lib_signal {
 	struct segment_signal *_Atomic memory;
-	uint32_t slot;                       /* own slot in it */
-	_Atomic int doorbell;                /* descriptor for poll, or -1 */
-	uint32_t pollfd_references;          /* under lib_lock */
-	uint64_t id;                         /* rsmd's id of the handle */
-	uint32_t session;                    /* conversation that the id belongs to */
-	const struct segment_status *status; /* import: to see an abort; export: NULL */
-	uint32_t generation;                 /* import */
-	struct lib_signal *next;             /* all signals with a doorbell (pollfd.c), under lib_lock */
+	uint32_t slot;                            /* own slot in it */
+	_Atomic int doorbell;                     /* descriptor for poll, or -1 */
+	uint32_t pollfd_references;               /* under lib_lock */
+	_Atomic uint16_t spin_skip, spin_backoff; /* signal.c: when a wait spins before it sleeps */
+	uint64_t id;                              /* rsmd's id of the handle */
+	uint32_t session;                         /* conversation that the id belongs to */
+	const struct segment_status *status;      /* import: to see an abort; export: NULL */
+	uint32_t generation;                      /* import */
+	struct lib_signal *next;                  /* all signals with a doorbell (pollfd.c), under lib_lock */
 };
 
 struct lib_export {

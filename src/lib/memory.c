@@ -377,8 +377,9 @@ int lib_memory_allocate(size_t length, bool huge, void **address)
 	if (memory != MAP_FAILED)
 		munmap(memory, length);
 	lib_object_discard(object);
-	return base_refuse(RSMERR_INSUFFICIENT_MEM, huge ? "%zu bytes of huge pages are not free; see vm.nr_hugepages" :
-							   "no address space for %zu bytes",
+	return base_refuse(RSMERR_INSUFFICIENT_MEM,
+			   huge ? "%zu bytes of huge pages are not free; see vm.nr_hugepages"
+				: "no address space for %zu bytes",
 			   length);
 }
 

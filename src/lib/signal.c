@@ -8,7 +8,6 @@
  */
 #include <errno.h>
 #include <linux/futex.h>
-#include <sched.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -17,8 +16,9 @@
 #include "lib/lib.h"
 #include "segment/memfd.h"
 
-#define SPIN_NS  20000u      /* about what a blocking wake-up costs between cores */
-#define SLICE_NS 1000000000u /* longest sleep before everything is looked at again */
+#define SPIN_NS       20000u      /* about what a blocking wake-up costs between cores */
+#define SPIN_SKIP_MAX 1023u       /* waits without a spin after spins that did not help */
+#define SLICE_NS      1000000000u /* longest sleep before everything is looked at again */
 
 struct lib_signal *lib_signal_find(const void *value)
 {
@@ -214,21 +214,30 @@ bool lib_signal_consume(struct lib_signal *signal)
 	return taken;
 }
 
-/* Whether spinning can help: with one core the poster only runs when we sleep. */
-static bool may_spin(void)
+/*
+ * A short spin before sleeping saves the wake-up where the event is near. Where it did not help (one core, or events are
+ * rare) it is left out for longer and longer, up to SPIN_SKIP_MAX waits.
+ */
+static bool spin(struct lib_signal *signal, const struct segment_signal *slot, uint64_t until)
 {
-	cpu_set_t cores;
-	return sched_getaffinity(0, sizeof cores, &cores) == 0 && CPU_COUNT(&cores) > 1;
-}
-
-static void spin(const struct segment_signal *slot, uint64_t until)
-{
+	uint32_t skip = atomic_load_explicit(&signal->spin_skip, memory_order_relaxed);
+	if (skip > 0) {
+		atomic_store_explicit(&signal->spin_skip, (uint16_t)(skip - 1), memory_order_relaxed);
+		return false;
+	}
 	while (base_clock_ns() < until)
 		for (int i = 0; i < 32; i++) {
-			if (atomic_load_explicit(&slot->events, memory_order_relaxed) != 0)
-				return;
+			if (atomic_load_explicit(&slot->events, memory_order_relaxed) != 0) {
+				atomic_store_explicit(&signal->spin_backoff, 0, memory_order_relaxed);
+				return true;
+			}
 			__builtin_ia32_pause();
 		}
+	uint32_t backoff = atomic_load_explicit(&signal->spin_backoff, memory_order_relaxed) * 2 + 1;
+	backoff = backoff > SPIN_SKIP_MAX ? SPIN_SKIP_MAX : backoff;
+	atomic_store_explicit(&signal->spin_backoff, (uint16_t)backoff, memory_order_relaxed);
+	atomic_store_explicit(&signal->spin_skip, (uint16_t)backoff, memory_order_relaxed);
+	return false;
 }
 
 /* Sleeps until the events word may have changed, for `ns` at the most. EINTR if a signal handler ran. */
@@ -249,30 +258,28 @@ static int sleep_on(struct lib_signal *signal, struct segment_signal *slot, uint
 	return error;
 }
 
+static int refuse_aborted(void)
+{
+	return base_refuse(RSMERR_CONN_ABORTED,
+			   "no events are pending and the exporter has withdrawn the segment");
+}
+
 static int wait_for_event(struct lib_signal *signal, int timeout)
 {
-	const uint64_t start = base_clock_ns();
-	const uint64_t end = timeout < 0 ? UINT64_MAX : start + (uint64_t)timeout * 1000000u;
-	bool spun = !may_spin();
-	for (;;) {
-		struct segment_signal *slot = &atomic_load(&signal->memory)[signal->slot];
-		if (lib_signal_consume(signal))
-			return RSM_SUCCESS;
-		if (lib_signal_is_aborted(signal))
-			return lib_signal_consume(signal)
-				       ? RSM_SUCCESS
-				       : base_refuse(RSMERR_CONN_ABORTED,
-						     "no events are pending and the exporter has "
-						     "withdrawn the segment");
-		uint64_t now = base_clock_ns();
+	uint64_t now = base_clock_ns();
+	const uint64_t end = timeout < 0 ? UINT64_MAX : now + (uint64_t)timeout * 1000000u;
+	struct segment_signal *slot = &atomic_load(&signal->memory)[signal->slot];
+	if (spin(signal, slot, end - now < SPIN_NS ? end : now + SPIN_NS) && lib_signal_consume(signal))
+		return RSM_SUCCESS;
+	for (;; now = base_clock_ns()) {
+		if (lib_signal_is_aborted(signal)) /* what was pending before the abort still counts */
+			return lib_signal_consume(signal) ? RSM_SUCCESS : refuse_aborted();
 		if (now >= end)
 			return base_refuse(RSMERR_TIMEOUT, "no event within %d ms", timeout);
-		if (!spun) {
-			spun = true;
-			spin(slot, end - now < SPIN_NS ? end : now + SPIN_NS);
-			continue;
-		}
-		if (sleep_on(signal, slot, end - now) == EINTR)
+		int error = sleep_on(signal, slot, end - now);
+		if (lib_signal_consume(signal))
+			return RSM_SUCCESS;
+		if (error == EINTR)
 			return base_refuse(RSMERR_INTERRUPTED, "a signal handler ran during the wait");
 	}
 }

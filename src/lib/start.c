@@ -145,7 +145,8 @@ static int starter_exec(void *argument)
 {
 	struct starter *starter = argument;
 	int null = open("/dev/null", O_RDWR);
-	int lock = fcntl(starter->lock, F_DUPFD, ALIVE_FD + 1), alive = fcntl(starter->alive, F_DUPFD, ALIVE_FD + 1);
+	int lock = fcntl(starter->lock, F_DUPFD, ALIVE_FD + 1),
+	    alive = fcntl(starter->alive, F_DUPFD, ALIVE_FD + 1);
 	for (int fd = 0; fd <= 2; fd++)
 		if (dup2(null, fd) < 0)
 			_exit(127);
@@ -158,8 +159,8 @@ static int starter_exec(void *argument)
 	for (int number = 1; number < NSIG; number++)
 		signal(number, SIG_DFL);
 	sigprocmask(SIG_SETMASK, &starter->no_signals, NULL);
-	execl(starter->place->program, starter->place->program, "--private", "--detach", "--lock-fd", "3", "--socket",
-	      starter->place->socket, (char *)NULL);
+	execl(starter->place->program, starter->place->program, "--private", "--detach", "--lock-fd", "3",
+	      "--socket", starter->place->socket, (char *)NULL);
 	_exit(127);
 }
 
@@ -177,7 +178,7 @@ static int starter_orphan(void *argument)
 static int program_run(const struct start_place *place, int lock)
 {
 	static char stacks[2][32768] __attribute__((aligned(16))); /* lib_lock: one starter per process */
-	struct starter starter = { .place = place, .lock = lock, .stack = stacks[1] + sizeof stacks[1] };
+	struct starter starter = {.place = place, .lock = lock, .stack = stacks[1] + sizeof stacks[1]};
 	int ends[2];
 	if (pipe2(ends, O_CLOEXEC) != 0)
 		return base_refuse_errno(RSMERR_CTLR_NOT_PRESENT, errno, "cannot start %s", place->program);
@@ -196,7 +197,7 @@ static int program_run(const struct start_place *place, int lock)
 	}
 	while (waitpid(pid, NULL, __WCLONE) < 0 && errno == EINTR)
 		;
-	struct pollfd done = { .fd = ends[0] };
+	struct pollfd done = {.fd = ends[0]};
 	while (poll(&done, 1, START_NS / 1000000u) < 0 && errno == EINTR)
 		;
 	base_fd_close(&ends[0]);
@@ -220,7 +221,8 @@ static int connect_or_run(struct start_place *place, int lock)
 		return -1;
 	fd = connect_to(place->socket);
 	if (fd < 0)
-		base_refuse_errno(RSMERR_CTLR_NOT_PRESENT, -fd, "rsmd did not start; run it by hand to see why: %s --private --socket %s",
+		base_refuse_errno(RSMERR_CTLR_NOT_PRESENT, -fd,
+				  "rsmd did not start; run it by hand to see why: %s --private --socket %s",
 				  place->program, place->socket);
 	return fd < 0 ? -1 : fd;
 }

@@ -182,7 +182,7 @@ static void withdraw(struct rsmd_export *export)
 	if (!export->segment_id)
 		return;
 	HASH_DELETE(hh_published, rsmd_server.published, export);
-	rsmd_log(RSMD_LOG_INFO, "segment 0x%x of pid %d withdrawn from %u importers", export->segment_id,
+	rsmd_log(RSMD_LOG_DEBUG, "segment 0x%x of pid %d withdrawn from %u importers", export->segment_id,
 		 (int)export->owner->pid, export->importers);
 	export->segment_id = 0;
 	free(export->acl.entries);

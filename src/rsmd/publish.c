@@ -116,7 +116,7 @@ static int publish(struct rsmd_export *export, const Wire__Publish *asked, struc
 	}
 	export->acl = acl;
 	export->published_ns = base_clock_ns();
-	rsmd_log(RSMD_LOG_INFO, "segment 0x%x published by pid %d uid %u, %" PRIu64 " bytes",
+	rsmd_log(RSMD_LOG_DEBUG, "segment 0x%x published by pid %d uid %u, %" PRIu64 " bytes",
 		 export->segment_id, (int)export->owner->pid, export->owner->identity.uid, export->length);
 	answer_id(export, answer);
 	return RSM_SUCCESS;

@@ -204,6 +204,8 @@ RSMD_HANDLER(rsmd_signal_ring)
 	uint64_t id = request->ring->handle_id;
 	struct rsmd_import *import = rsmd_import_find(client, id);
 	struct rsmd_export *export = import ? import->export : rsmd_export_find(client, id);
+	if (import && !export)
+		return base_refuse(RSMERR_CONN_ABORTED, "the exporter withdrew the segment");
 	if (!export)
 		return RSMERR_BAD_SEG_HNDL;
 	struct rsmd_signals *signals = &export->signals;

@@ -55,7 +55,6 @@ static int maps_ask(int fd, uintptr_t from, char *name, struct maps_query *query
 	*query = (struct maps_query){.size = sizeof(*query), .flags = MAPS_QUERY_OR_NEXT, .address = from};
 	query->name = (uintptr_t)name;
 	query->name_size = PATH_MAX;
-	name[0] = '\0';
 	if (ioctl(fd, MAPS_QUERY, query) == 0)
 		return 0;
 	if (errno != ENAMETOOLONG)
@@ -67,7 +66,7 @@ static int maps_ask(int fd, uintptr_t from, char *name, struct maps_query *query
 
 static int maps_next_query(int fd, uintptr_t from, struct segment_mapping *mapping)
 {
-	char name[PATH_MAX];
+	char name[PATH_MAX] = ""; /* valgrind does not see the kernel write it */
 	struct maps_query query;
 	int error = maps_ask(fd, from, name, &query);
 	if (error != 0)

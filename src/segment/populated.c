@@ -97,7 +97,7 @@ ssize_t segment_pagemap_runs(int pagemap, uintptr_t start, uintptr_t end, struct
 
 int segment_pagemap_first(int pagemap, uintptr_t start, uintptr_t end, uintptr_t *page)
 {
-	struct segment_run run;
+	struct segment_run run = {0};
 	uintptr_t walked;
 	ssize_t count = populated_scan(pagemap, start, end, 1, &run, 1, &walked);
 	if (count == -ENOTTY)
@@ -109,7 +109,7 @@ int segment_pagemap_first(int pagemap, uintptr_t start, uintptr_t end, uintptr_t
 int segment_range_populated(const void *address, size_t length,
 			    int (*each)(void *context, uintptr_t start, size_t length), void *context)
 {
-	struct segment_run runs[SEGMENT_RUNS_MAX];
+	struct segment_run runs[SEGMENT_RUNS_MAX] = {0}; /* valgrind does not see the kernel fill it */
 	uintptr_t at = (uintptr_t)address, end = at + length;
 	int result = RSM_SUCCESS;
 	int pagemap = segment_pagemap_open();

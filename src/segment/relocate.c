@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,6 +19,27 @@
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
 #endif
+
+/*
+ * The calls made while a piece is in transit go to the kernel directly: whatever is put before the C library's functions
+ * (sanitizers, profilers) may take a lock, and the thread that has it may be asleep on the piece. 64-bit systems only.
+ */
+_Static_assert(sizeof(long) == sizeof(off_t), "offsets are one argument of a system call");
+
+static void *relocate_map(void *at, size_t length, int protection, int flags, int fd, off_t offset)
+{
+	return (void *)syscall(SYS_mmap, at, length, protection, flags, fd, offset);
+}
+
+static void relocate_unmap(void *at, size_t length)
+{
+	(void)syscall(SYS_munmap, at, length);
+}
+
+static int relocate_set_protection(void *at, size_t length, int protection)
+{
+	return (int)syscall(SYS_mprotect, at, length, protection);
+}
 
 /* A gap between populated pages is skipped by a mapping of its own from here on; below, it goes with its chunk. */
 #define RELOCATE_HOLE ((size_t)1 << 20)
@@ -139,15 +161,16 @@ static int relocate_copy_mapped(const struct segment_relocation *r, const struct
 	/* pwrite may have stopped inside of a page. */
 	uintptr_t start = run->start - (run->start - r->start) % relocate_page(r);
 	size_t length = run->end - start;
-	void *alias = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, r->to.fd,
-			   relocate_offset(r, &r->to, start));
+	void *alias = relocate_map(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, r->to.fd,
+				   relocate_offset(r, &r->to, start));
 	if (alias == MAP_FAILED)
 		return errno;
 	/* Says "no memory" by a code where the first store would say it by SIGBUS. */
-	int error = madvise(alias, length, MADV_POPULATE_WRITE) == 0 || errno == EINVAL ? 0 : ENOMEM;
+	int error =
+		syscall(SYS_madvise, alias, length, MADV_POPULATE_WRITE) == 0 || errno == EINVAL ? 0 : ENOMEM;
 	if (error == 0)
 		memcpy(alias, (const void *)start, length);
-	munmap(alias, length);
+	relocate_unmap(alias, length);
 	return error;
 }
 
@@ -167,13 +190,13 @@ static int relocate_copy(const struct segment_relocation *r, struct segment_run 
 		size_t length = run.end - run.start;
 		ssize_t done;
 		if (r->to.fd < 0)
-			done = pread(r->from.fd, r->stage + (run.start - r->start), length,
-				     relocate_offset(r, &r->from, run.start));
+			done = syscall(SYS_pread64, r->from.fd, r->stage + (run.start - r->start), length,
+				       relocate_offset(r, &r->from, run.start));
 		else if (relocate_is_huge(&r->to))
 			return relocate_copy_mapped(r, &run);
 		else
-			done = pwrite(r->to.fd, (const void *)(uintptr_t)run.start, length,
-				      relocate_offset(r, &r->to, run.start));
+			done = syscall(SYS_pwrite64, r->to.fd, (const void *)(uintptr_t)run.start, length,
+				       relocate_offset(r, &r->to, run.start));
 		if (done < 0 && errno == EFBIG) {
 			relocate_drop_sigxfsz();
 			return relocate_copy_mapped(r, &run);
@@ -192,25 +215,26 @@ static int relocate_place(const struct segment_relocation *r, const struct reloc
 	void *at = (void *)piece->start;
 	off_t offset = relocate_offset(r, &r->to, piece->start);
 	if (r->to.fd < 0) {
-		if (mremap(r->stage + (piece->start - r->start), length, length,
-			   MREMAP_MAYMOVE | MREMAP_FIXED, at) == MAP_FAILED)
+		if (syscall(SYS_mremap, r->stage + (piece->start - r->start), length, length,
+			    MREMAP_MAYMOVE | MREMAP_FIXED, at) == -1)
 			return errno;
 		if (r->like->protection != (PROT_READ | PROT_WRITE))
-			(void)mprotect(at, length, r->like->protection);
+			(void)relocate_set_protection(at, length, r->like->protection);
 		return 0;
 	}
 	/* Huge pages are reserved by mapping them, which may fail: it must fail before the old ones are gone. */
 	void *reserve = NULL;
 	if (relocate_is_huge(&r->to)) {
-		reserve = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, r->to.fd, offset);
+		reserve = relocate_map(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, r->to.fd, offset);
 		if (reserve == MAP_FAILED)
 			return errno;
 	}
 	int error = 0;
-	if (mmap(at, length, r->like->protection, MAP_SHARED | MAP_FIXED, r->to.fd, offset) == MAP_FAILED)
+	if (relocate_map(at, length, r->like->protection, MAP_SHARED | MAP_FIXED, r->to.fd, offset) ==
+	    MAP_FAILED)
 		error = errno;
 	if (reserve)
-		munmap(reserve, length);
+		relocate_unmap(reserve, length);
 	return error;
 }
 
@@ -221,7 +245,7 @@ static int relocate_transit(const struct segment_relocation *r, int pagemap, str
 	/* The application took our right to read what it exported (mprotect); the new mapping gets its protection. */
 	bool unreadable = r->to.fd >= 0 && !(r->like->protection & PROT_READ) && !piece->hole;
 	int error = 0;
-	if (unreadable && mprotect((void *)piece->start, length, PROT_READ) != 0)
+	if (unreadable && relocate_set_protection((void *)piece->start, length, PROT_READ) != 0)
 		error = errno;
 	if (error == 0)
 		error = relocate_protect(r, pagemap, piece);
@@ -230,7 +254,7 @@ static int relocate_transit(const struct segment_relocation *r, int pagemap, str
 	if (error == 0)
 		error = relocate_place(r, piece);
 	if (error != 0 && unreadable)
-		(void)mprotect((void *)piece->start, length, r->like->protection);
+		(void)relocate_set_protection((void *)piece->start, length, r->like->protection);
 	if (error != 0)
 		segment_guard_release(r->guard, piece->start, length);
 	else
@@ -296,7 +320,7 @@ static void relocate_choose(const struct segment_relocation *r, uintptr_t data, 
 
 int segment_relocate(struct segment_relocation *r)
 {
-	struct relocate_piece piece;
+	struct relocate_piece piece = {0}; /* valgrind does not see the kernel fill in the runs */
 	int error = 0, pagemap = -1;
 	r->cursor = r->start;
 	if (r->from.fd < 0 && !r->dense) {

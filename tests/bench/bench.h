@@ -112,6 +112,7 @@ struct bench_turn {
 /* Where two processes take turns: [0] is written by the measuring process, [1] by the peer. */
 struct bench_turns {
 	struct bench_turn turn[2];
+	uint64_t think; /* nanoseconds that a side computes before it posts, so that the other one is asleep */
 };
 
 /*
@@ -132,6 +133,9 @@ extern const struct bench_ball bench_ball_lines, bench_ball_data, bench_ball_fut
 bool bench_shared_make(void);
 bool bench_shared_map(int fd);
 /* The measuring side of `turns` turns after a tenth of them to warm up: ns of half a round trip. */
+/* Computes for bench_shared->think. */
+void bench_think(void);
+
 double bench_ping(const struct bench_ball *ball, uint32_t turns);
 bool bench_pong(const struct bench_ball *ball, uint32_t turns);
 /* Turns that a ping of `turns` makes in all. */

@@ -144,10 +144,19 @@ static bool data_wait(unsigned own, uint32_t turn)
 	return flag_wait(bench_mapped, own, turn);
 }
 
+void bench_think(void)
+{
+	uint64_t start = base_clock_ns();
+
+	while (bench_shared->think > 0 && base_clock_ns() - start < bench_shared->think)
+		;
+}
+
 static bool futex_post(unsigned own, uint32_t turn)
 {
 	_Atomic uint32_t *flag = &bench_shared->turn[own].flag;
 
+	bench_think();
 	atomic_store(flag, turn);
 	syscall(SYS_futex, flag, FUTEX_WAKE, 1, NULL, NULL, 0);
 	return true;

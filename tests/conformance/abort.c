@@ -67,7 +67,8 @@ static void c62_same_id(void)
 	MUST(rsm_memseg_export_publish(pair.e, &id, NULL, 0));
 	EXPECT(RSMERR_CONN_ABORTED, pair_put_byte(pair.i, 0, 2));
 	MUST(rsm_memseg_export_unpublish(pair.e));
-	pair_export(&other, 1); /* another segment under the id neither receives events nor data of the old handle */
+	pair_export(&other,
+		    1); /* another segment under the id neither receives events nor data of the old handle */
 	MUST(rsm_memseg_export_publish(other.e, &id, NULL, 0));
 	EXPECT(RSMERR_CONN_ABORTED, pair_put_byte(pair.i, 0, 2));
 	EXPECT(RSMERR_CONN_ABORTED, rsm_intr_signal_post(pair.i, 0));
@@ -303,16 +304,19 @@ static const struct suite_case cases[] = {
 	{"C61", "unpublish inside a barrier: close -> CONN_ABORTED", c61},
 	{"C62", "put after unpublish -> CONN_ABORTED, for ever", c62},
 	{"R-abort-result", "get on an aborted connection leaves the result alone", r_result_untouched},
-	{"R-abort-same-id", "and also when the same id is published again, by the same or another segment", c62_same_id},
+	{"R-abort-same-id", "and also when the same id is published again, by the same or another segment",
+	 c62_same_id},
 	{"C63", "map after unpublish -> CONN_ABORTED", c63},
 	{"C64", "an old map neither faults nor reaches the exporter's memory", c64},
 	{"C65", "exporter killed: C61 and C64 in bounded time, its id is free", c65},
 	{"R-exec", "exec of the exporter aborts its importers", r_exec},
 	{"R-all-importers", "all importers are aborted when unpublish returns", r_all_importers},
-	{"R-hostile-unpublish", "an importer with maps of its own is shut out by unpublish", r_hostile_unpublish},
+	{"R-hostile-unpublish", "an importer with maps of its own is shut out by unpublish",
+	 r_hostile_unpublish},
 	{"R-hostile-destroy", "an importer with maps of its own is shut out by destroy", r_hostile_destroy},
 	{"R-hostile-large", "the same over several chunks", r_hostile_large},
-	{"R-hostile-gone", "an importer that disconnected and kept a map is shut out by unpublish", r_hostile_gone},
+	{"R-hostile-gone", "an importer that disconnected and kept a map is shut out by unpublish",
+	 r_hostile_gone},
 	{"R-importer-death", "one importer's death aborts nobody else", r_importer_error},
 };
 

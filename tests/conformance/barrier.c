@@ -81,13 +81,18 @@ static void r_get_mode(void)
 	pair_open(&pair);
 	EXPECT(RSMERR_BAD_ADDR, rsm_memseg_import_get_mode(pair.i, NULL));
 	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_import_get_mode(NULL, NULL));
-	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_import_get_mode((rsm_memseg_import_handle_t)(void *)pair.e, &mode));
+	EXPECT(RSMERR_BAD_SEG_HNDL,
+	       rsm_memseg_import_get_mode((rsm_memseg_import_handle_t)(void *)pair.e, &mode));
 }
 
 static void r_types(void)
 {
-	static const int types[] = {RSM_BARRIER_SEGMENT, RSM_BARRIER_NODE, RSM_BARRIER_SEGMENT_THREAD,
-				    RSM_BARRIER_NODE_THREAD, 0, 0x7777};
+	static const int types[] = {RSM_BARRIER_SEGMENT,
+				    RSM_BARRIER_NODE,
+				    RSM_BARRIER_SEGMENT_THREAD,
+				    RSM_BARRIER_NODE_THREAD,
+				    0,
+				    0x7777};
 	struct pair pair;
 	rsmapi_barrier_t barrier;
 
@@ -226,7 +231,8 @@ static const struct suite_case cases[] = {
 	{"R-barrier-dangling", "a barrier that outlives its handle is refused", r_dangling},
 	{"R-barrier-garbage", "a barrier of garbage is refused", r_garbage},
 	{"R-barrier-explicit", "explicit mode: abort is reported by put, order and close", r_explicit_abort},
-	{"R-barrier-untouched", "implicit put does not write the application's barrier", r_put_leaves_barrier},
+	{"R-barrier-untouched", "implicit put does not write the application's barrier",
+	 r_put_leaves_barrier},
 };
 
 SUITE_MAIN(cases)

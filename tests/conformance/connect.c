@@ -40,16 +40,19 @@ static void c33(void)
 	EXPECT(RSMERR_SEG_NOT_PUBLISHED,
 	       rsm_memseg_import_connect(pair.controller, pair.node, 0x7abcdef0, RSM_PERM_READ, &i));
 	CHECK(i == NULL);
-	EXPECT(RSMERR_SEG_NOT_PUBLISHED, rsm_memseg_import_connect(pair.controller, pair.node, 0, RSM_PERM_READ, &i));
-	EXPECT(RSMERR_SEG_NOT_PUBLISHED, rsm_memseg_import_connect(pair.controller, pair.node, 1, RSM_PERM_READ, &i));
+	EXPECT(RSMERR_SEG_NOT_PUBLISHED,
+	       rsm_memseg_import_connect(pair.controller, pair.node, 0, RSM_PERM_READ, &i));
+	EXPECT(RSMERR_SEG_NOT_PUBLISHED,
+	       rsm_memseg_import_connect(pair.controller, pair.node, 1, RSM_PERM_READ, &i));
 }
 
 static void c34(void)
 {
 	rsm_memseg_import_handle_t i;
 
-	EXPECT(RSMERR_CTLR_NOT_PRESENT, rsm_memseg_import_connect(pair_controller("loopback"), pair_node() + 1, 0x400000,
-								  RSM_PERM_READ, &i));
+	EXPECT(RSMERR_CTLR_NOT_PRESENT,
+	       rsm_memseg_import_connect(pair_controller("loopback"), pair_node() + 1, 0x400000,
+					 RSM_PERM_READ, &i));
 	CHECK(i == NULL);
 }
 
@@ -171,7 +174,8 @@ static void r_connect_order(void)
 	rsm_memseg_import_handle_t i = (rsm_memseg_import_handle_t)(void *)&storage;
 
 	pair_open(&pair);
-	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_import_connect(pair.controller, pair.node, pair.id, 0100, NULL));
+	EXPECT(RSMERR_BAD_SEG_HNDL,
+	       rsm_memseg_import_connect(pair.controller, pair.node, pair.id, 0100, NULL));
 	EXPECT(RSMERR_PERM_DENIED, rsm_memseg_import_connect(pair.controller, pair.node + 1, 1, 0100, &i));
 	CHECK(i == NULL);
 	EXPECT(suite_is_loopback() ? RSMERR_CTLR_NOT_PRESENT : RSMERR_REMOTE_NODE_UNREACHABLE,
@@ -199,7 +203,8 @@ static void r_permission_none(void)
 	rsm_memseg_import_handle_t i = pair_import(&pair, RSM_PERM_NONE, &pair.barrier);
 	EXPECT(RSMERR_PERM_DENIED, rsm_memseg_import_put8(i, 0, &byte, 1));
 	EXPECT(RSMERR_PERM_DENIED, rsm_memseg_import_get8(i, 0, &byte, 1));
-	EXPECT(RSMERR_BAD_PERMS, rsm_memseg_import_map(i, &address, RSM_MAP_NONE, RSM_PERM_READ, 0, pair.length));
+	EXPECT(RSMERR_BAD_PERMS,
+	       rsm_memseg_import_map(i, &address, RSM_MAP_NONE, RSM_PERM_READ, 0, pair.length));
 	MUST(rsm_intr_signal_post(i, 0));
 	MUST(rsm_intr_signal_wait(pair.e, 1000));
 	MUST(rsm_intr_signal_post(pair.e, 0));
@@ -214,8 +219,8 @@ static void r_any_controller(void)
 	rsmapi_barrier_t barrier;
 
 	pair_open(&pair);
-	MUST(rsm_memseg_import_connect(pair_controller(suite_is_loopback() ? "shm0" : "loopback"), pair.node, pair.id,
-				       RSM_PERM_RDWR, &i));
+	MUST(rsm_memseg_import_connect(pair_controller(suite_is_loopback() ? "shm0" : "loopback"), pair.node,
+				       pair.id, RSM_PERM_RDWR, &i));
 	MUST(rsm_memseg_import_init_barrier(i, RSM_BAR_DEFAULT, &barrier));
 	MUST(pair_put_byte(i, 1, 9));
 	CHECK_EQUAL(9, pair_get_byte(pair.i, 1));
@@ -230,7 +235,8 @@ static void expect_rights(struct peer *importer, rsm_memseg_id_t id, rsm_permiss
 	MUST(peer_simple(importer, PEER_DISCONNECT, 0, 0));
 	for (int at = 0; at < 3; at++) {
 		bool allowed = (asked[at] & ~granted) == 0;
-		EXPECT(allowed ? RSM_SUCCESS : RSMERR_PERM_DENIED, peer_connect(importer, 0, node, id, asked[at]));
+		EXPECT(allowed ? RSM_SUCCESS : RSMERR_PERM_DENIED,
+		       peer_connect(importer, 0, node, id, asked[at]));
 		if (allowed)
 			MUST(peer_simple(importer, PEER_DISCONNECT, 0, 0));
 	}
@@ -239,7 +245,8 @@ static void expect_rights(struct peer *importer, rsm_memseg_id_t id, rsm_permiss
 static void r_classes(void)
 {
 	static const struct peer_user owner = {65534, 65534, (gid_t)-1}, member = {1234, 1234, 65534},
-				      same_group = {1234, 65534, (gid_t)-1}, stranger = {1234, 1234, (gid_t)-1},
+				      same_group = {1234, 65534, (gid_t)-1},
+				      stranger = {1234, 1234, (gid_t)-1},
 				      owner_elsewhere = {65534, 1234, (gid_t)-1};
 	struct peer exporter, peers[5];
 	rsm_memseg_id_t id = 0;
@@ -335,7 +342,8 @@ static void r_disconnect_handles(void)
 	pair_open(&pair);
 	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_import_disconnect(NULL));
 	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_import_disconnect((rsm_memseg_import_handle_t)(void *)pair.e));
-	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_import_disconnect((rsm_memseg_import_handle_t)(void *)pair.memory));
+	EXPECT(RSMERR_BAD_SEG_HNDL,
+	       rsm_memseg_import_disconnect((rsm_memseg_import_handle_t)(void *)pair.memory));
 	MUST(rsm_memseg_import_disconnect(pair.i));
 	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_import_disconnect(pair.i));
 	EXPECT(RSMERR_BAD_SEG_HNDL, pair_put_byte(pair.i, 0, 1));
@@ -388,9 +396,11 @@ static const struct suite_case cases[] = {
 	{"R-classes", "owner, group and other digits exclude each other", r_classes},
 	{"R-root-override", "uid 0 may connect whatever the list says", r_root_override},
 	{"R-other-user", "data, map and signals between two users", r_other_user},
-	{"R-republish-node", "a node removed by republish -> SEG_NOT_PUBLISHED_TO_NODE, old handle works (T4)",
+	{"R-republish-node",
+	 "a node removed by republish -> SEG_NOT_PUBLISHED_TO_NODE, old handle works (T4)",
 	 r_republish_removed_node},
-	{"R-disconnect-handles", "freed, foreign and NULL import handles -> BAD_SEG_HNDL", r_disconnect_handles},
+	{"R-disconnect-handles", "freed, foreign and NULL import handles -> BAD_SEG_HNDL",
+	 r_disconnect_handles},
 	{"R-descriptors-out", "no descriptors left -> INSUFFICIENT_RESOURCES, nothing else suffers",
 	 r_descriptor_exhaustion},
 };

@@ -128,7 +128,8 @@ static void r_attributes(void)
 	MUST(rsm_get_controller_attr(pair_controller(suite_controller()), &attr));
 	CHECK_EQUAL(0xf, attr.attr_direct_access_sizes);
 	CHECK_EQUAL(0xf, attr.attr_atomic_sizes);
-	CHECK(attr.attr_max_export_segment_size >= ((size_t)1 << 31) && !(attr.attr_max_export_segment_size & mask));
+	CHECK(attr.attr_max_export_segment_size >= ((size_t)1 << 31) &&
+	      !(attr.attr_max_export_segment_size & mask));
 	CHECK(attr.attr_tot_export_segment_size >= attr.attr_max_export_segment_size);
 	CHECK(attr.attr_max_import_map_size >= ((size_t)1 << 31) && !(attr.attr_max_import_map_size & mask));
 	CHECK(attr.attr_tot_import_map_size >= attr.attr_max_import_map_size);
@@ -152,7 +153,7 @@ static void r_name_unit(void)
 {
 	rsmapi_controller_handle_t c = pair_controller("shm0");
 
-	CHECK(c == pair_controller("shm"));   /* no digits: unit 0 */
+	CHECK(c == pair_controller("shm")); /* no digits: unit 0 */
 	CHECK(c == pair_controller("SHM0"));
 	CHECK(c == pair_controller("shm00"));
 	CHECK(c != pair_controller("loopback"));
@@ -215,7 +216,8 @@ static void r_descriptors(void)
 	for (int at = 0; at < 256; at++) {
 		int flags = fcntl(at, F_GETFD);
 		if (flags >= 0 && !before[at] && (at <= 2 || !(flags & FD_CLOEXEC)))
-			suite_fail(__FILE__, __LINE__, "descriptor %d of the library has flags %d", at, flags);
+			suite_fail(__FILE__, __LINE__, "descriptor %d of the library has flags %d", at,
+				   flags);
 	}
 }
 
@@ -249,7 +251,8 @@ static const struct suite_case cases[] = {
 	{"R-name-too-long", "controller name over 255 bytes -> CTLR_NOT_PRESENT", r_name_too_long},
 	{"R-name-unit", "unit number and case of controller names", r_name_unit},
 	{"R-released-controller", "a released controller handle -> BAD_CTLR_HNDL", r_released_handle},
-	{"R-release-with-segments", "segments outlive the release of their controller", r_release_with_segments},
+	{"R-release-with-segments", "segments outlive the release of their controller",
+	 r_release_with_segments},
 	{"R-no-service", "no rsmd at RSM_SOCKET -> CTLR_NOT_PRESENT", r_no_service},
 	{"R-descriptors", "descriptors of the library are above 2 and close-on-exec", r_descriptors},
 	{"R-reason-texts", "names, texts and reasons of codes", r_reason_texts},

@@ -38,7 +38,7 @@ int daemon_wait(pid_t pid, int milliseconds)
 	return -1;
 }
 
-bool daemon_prepare(struct daemon *daemon)
+bool daemon_prepare(struct daemon *daemon, const char *config)
 {
 	char path[128];
 
@@ -53,7 +53,7 @@ bool daemon_prepare(struct daemon *daemon)
 	snprintf(daemon->log, sizeof(daemon->log), "%s/rsmd.log", daemon->directory);
 	snprintf(path, sizeof(path), "%s/rsmd.conf", daemon->directory);
 	FILE *file = fopen(path, "we");
-	if (!file || fputs(DAEMON_CONFIG, file) < 0 || fclose(file))
+	if (!file || fputs(config, file) < 0 || fclose(file))
 		return perror(path), false;
 	return true;
 }

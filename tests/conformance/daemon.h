@@ -7,20 +7,21 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#define DAEMON_CONFIG "[node]\nid = 1\nmax-segments = 65535\n[controller shm0]\ntype = local\n"
+/* The configuration of every test node; `extra` is more of its [node] section. */
+#define DAEMON_CONFIG(extra) "[node]\nid = 1\n" extra "[controller shm0]\ntype = local\n"
 
 struct daemon {
 	pid_t pid;
-	char directory[64];  /* /tmp/rsm-test-XXXXXX, readable by other users */
-	char socket[96];     /* in it, run/rsmd.sock */
-	char log[96];        /* what rsmd wrote to stderr */
+	char directory[64]; /* /tmp/rsm-test-XXXXXX, readable by other users */
+	char socket[96];    /* in it, run/rsmd.sock */
+	char log[96];       /* what rsmd wrote to stderr */
 };
 
 /* Where rsmd is: $RSM_TEST_RSMD, set by CTest. */
 const char *daemon_program(void);
 
 /* Both print what went wrong and return false. start returns when the socket answers. */
-bool daemon_prepare(struct daemon *daemon);
+bool daemon_prepare(struct daemon *daemon, const char *config);
 bool daemon_start(struct daemon *daemon);
 
 /* Ends it by SIGTERM and checks: it was still alive, leaves with 0 in time, and leaves nothing in its directory. */

@@ -126,7 +126,8 @@ static void c17(void)
 	uint8_t *memory = pair_memory(2, 0);
 
 	MUST(rsm_memseg_export_create(c, &e, memory, suite_page(), 0));
-	EXPECT(RSMERR_REBIND_NOT_ALLOWED, rsm_memseg_export_rebind(e, memory + suite_page(), 0, suite_page()));
+	EXPECT(RSMERR_REBIND_NOT_ALLOWED,
+	       rsm_memseg_export_rebind(e, memory + suite_page(), 0, suite_page()));
 }
 
 static void c18(void)
@@ -268,7 +269,8 @@ static void r_rebind_mapped(void)
 	volatile uint8_t *window = address;
 	CHECK_BYTES(window, 0xa1, pair.length);
 	MUST(rsm_memseg_export_rebind(pair.e, memory, 0, pair.length));
-	CHECK_BYTES(window, 0xa2, pair.length); /* invisible to a mapped importer: same address, new contents */
+	CHECK_BYTES(window, 0xa2,
+		    pair.length); /* invisible to a mapped importer: same address, new contents */
 	MUST(rsm_memseg_import_open_barrier(&pair.barrier));
 	window[page + 1] = 0x77;
 	MUST(rsm_memseg_import_close_barrier(&pair.barrier));
@@ -321,7 +323,8 @@ static const struct suite_case cases[] = {
 	{"R-create-order", "export_create: the first matching check decides", r_create_order},
 	{"R-create-overflow", "export_create of ranges that wrap -> BAD_ADDR", r_create_overflow},
 	{"R-export-handles", "freed, foreign and NULL export handles -> BAD_SEG_HNDL", r_bad_handles},
-	{"R-rebind-order", "rebind: the first matching check decides; an error keeps the binding", r_rebind_order},
+	{"R-rebind-order", "rebind: the first matching check decides; an error keeps the binding",
+	 r_rebind_order},
 	{"R-rebind-mapped", "rebind is invisible to a mapped importer", r_rebind_mapped},
 	{"R-rebind-unpublished", "rebind while not published", r_rebind_unpublished},
 };

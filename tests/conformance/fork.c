@@ -27,10 +27,13 @@ static void r_not_creator(void)
 	if (child == 0) {
 		EXPECT(RSMERR_NOT_CREATOR, rsm_memseg_export_unpublish(pair.e));
 		EXPECT(RSMERR_NOT_CREATOR, rsm_memseg_export_republish(pair.e, NULL, 0));
-		EXPECT(RSMERR_NOT_CREATOR, rsm_memseg_export_rebind(pair.e, pair_memory(1, 0), 0, pair.length));
-		EXPECT(RSMERR_BAD_ACL, rsm_memseg_export_republish(pair.e, NULL, 1)); /* before the creator check */
+		EXPECT(RSMERR_NOT_CREATOR,
+		       rsm_memseg_export_rebind(pair.e, pair_memory(1, 0), 0, pair.length));
+		EXPECT(RSMERR_BAD_ACL,
+		       rsm_memseg_export_republish(pair.e, NULL, 1)); /* before the creator check */
 		EXPECT(RSMERR_SEG_ALREADY_PUBLISHED, rsm_memseg_export_publish(pair.e, &id, NULL, 0));
-		EXPECT(RSMERR_NOT_CREATOR, rsm_memseg_export_rebind(pair.e, pair.memory, 0, 1)); /* before length */
+		EXPECT(RSMERR_NOT_CREATOR,
+		       rsm_memseg_export_rebind(pair.e, pair.memory, 0, 1)); /* before length */
 		_exit(0);
 	}
 	CHECK_EQUAL(0, suite_join(child));

@@ -9,7 +9,8 @@
 #include "pair.h"
 #include "peer.h"
 
-static int map(rsm_memseg_import_handle_t i, void **address, rsm_permission_t permission, off_t offset, size_t length)
+static int map(rsm_memseg_import_handle_t i, void **address, rsm_permission_t permission, off_t offset,
+	       size_t length)
 {
 	return rsm_memseg_import_map(i, address, RSM_MAP_NONE, permission, offset, length);
 }
@@ -23,7 +24,8 @@ static void c42(void)
 	EXPECT(RSMERR_BAD_ADDR, map(pair.i, NULL, RSM_PERM_READ, 0, pair.length));
 	EXPECT(RSMERR_BAD_LENGTH, map(pair.i, &address, RSM_PERM_READ, 0, 0));
 	EXPECT(RSMERR_BAD_LENGTH, map(pair.i, &address, RSM_PERM_READ, 0, pair.length + 1));
-	EXPECT(RSMERR_BAD_LENGTH, map(pair.i, &address, RSM_PERM_READ, (off_t)suite_page(), suite_page() + 1));
+	EXPECT(RSMERR_BAD_LENGTH,
+	       map(pair.i, &address, RSM_PERM_READ, (off_t)suite_page(), suite_page() + 1));
 	EXPECT(RSMERR_BAD_LENGTH, map(pair.i, &address, RSM_PERM_READ, (off_t)suite_page(), SIZE_MAX));
 	CHECK(address == NULL);
 }
@@ -110,7 +112,8 @@ static void c48(void)
 
 	peer_start(&peer, NULL);
 	rsm_memseg_id_t id = peer_export(&peer, length, 0);
-	MUST(rsm_memseg_import_connect(pair_controller(suite_controller()), pair_node(), id, RSM_PERM_RDWR, &i));
+	MUST(rsm_memseg_import_connect(pair_controller(suite_controller()), pair_node(), id, RSM_PERM_RDWR,
+				       &i));
 	MUST(rsm_memseg_import_init_barrier(i, RSM_BAR_DEFAULT, &barrier));
 	MUST(map(i, &address, RSM_PERM_RDWR, 0, length));
 	for (size_t at = 0; at < length; at += 1000) {
@@ -141,7 +144,8 @@ static void r_map_order(void)
 	EXPECT(RSMERR_BAD_LENGTH, map(r, &address, RSM_PERM_READ, (off_t)(2 * page), 1));
 	EXPECT(RSMERR_BAD_MEM_ALIGNMENT, map(r, &address, RSM_PERM_RDWR, 1, page));
 	address = (void *)(uintptr_t)1;
-	EXPECT(RSMERR_BAD_MEM_ALIGNMENT, rsm_memseg_import_map(r, &address, RSM_MAP_FIXED, RSM_PERM_RDWR, 0, page));
+	EXPECT(RSMERR_BAD_MEM_ALIGNMENT,
+	       rsm_memseg_import_map(r, &address, RSM_MAP_FIXED, RSM_PERM_RDWR, 0, page));
 	EXPECT(RSMERR_BAD_PERMS, map(r, &address, RSM_PERM_RDWR, 0, page));
 	MUST(map(r, &address, RSM_PERM_READ, 0, page));
 	EXPECT(RSMERR_SEG_ALREADY_MAPPED, map(r, &address, 0700, -1, 0));
@@ -150,7 +154,8 @@ static void r_map_order(void)
 	MUST(rsm_memseg_export_unpublish(pair.e));
 	EXPECT(RSMERR_BAD_MEM_ALIGNMENT, map(r, &address, RSM_PERM_RDWR, 1, page));
 	EXPECT(RSMERR_CONN_ABORTED, map(r, &address, RSM_PERM_RDWR, 0, page));
-	EXPECT(RSMERR_BAD_SEG_HNDL, map((rsm_memseg_import_handle_t)(void *)pair.e, &address, RSM_PERM_READ, 0, page));
+	EXPECT(RSMERR_BAD_SEG_HNDL,
+	       map((rsm_memseg_import_handle_t)(void *)pair.e, &address, RSM_PERM_READ, 0, page));
 }
 
 static void r_map_fixed_replaces(void)
@@ -279,7 +284,8 @@ static void r_map_several(void)
 
 	pair_open(&pair);
 	for (int at = 0; at < COUNT; at++)
-		MUST(map(pair_import(&pair, RSM_PERM_RDWR, NULL), &address[at], RSM_PERM_RDWR, 0, pair.length));
+		MUST(map(pair_import(&pair, RSM_PERM_RDWR, NULL), &address[at], RSM_PERM_RDWR, 0,
+			 pair.length));
 	for (int at = 0; at < COUNT; at++) {
 		((volatile uint8_t *)address[at])[at] = (uint8_t)(at + 1);
 		CHECK_BYTES(pair.memory + at, at + 1, 1);
@@ -298,8 +304,10 @@ static const struct suite_case cases[] = {
 	{"R-map-order", "map: the first matching check decides", r_map_order},
 	{"R-map-fixed", "map FIXED replaces what is there and nothing beside it", r_map_fixed_replaces},
 	{"R-map-hint", "MAP_NONE and MAP_RESERVED ignore the address on input", r_map_hint_ignored},
-	{"R-map-read-only", "a read-only map cannot be written, a map without rights not touched", r_map_read_only},
-	{"R-map-read-only-user", "a reader of another user gets no writable way in", r_map_read_only_other_user},
+	{"R-map-read-only", "a read-only map cannot be written, a map without rights not touched",
+	 r_map_read_only},
+	{"R-map-read-only-user", "a reader of another user gets no writable way in",
+	 r_map_read_only_other_user},
 	{"R-map-window", "a map of a part; get and put reach the whole segment", r_map_window},
 	{"R-map-several", "many handles, a map each, all coherent", r_map_several},
 };

@@ -89,8 +89,8 @@ static void live(memory_make *make, size_t length)
 		live(memory_##name, length);                                                                 \
 	}
 
-#define PAGES(count) ((count) * suite_page())
-#define HUGE ((size_t)2 << 20)
+#define PAGES(count) ((count)*suite_page())
+#define HUGE         ((size_t)2 << 20)
 
 KIND(valloc, PAGES(9))
 KIND(posix_memalign, PAGES(1300))

@@ -14,7 +14,7 @@
 #include "suite.h"
 
 #define STATIC_PAGES 16
-#define STATIC_SIZE (STATIC_PAGES * 4096)
+#define STATIC_SIZE  (STATIC_PAGES * 4096)
 
 static uint8_t bss[STATIC_SIZE] __attribute__((aligned(65536)));
 static uint8_t data[STATIC_SIZE] __attribute__((aligned(65536))) = {1, 2, 3};
@@ -47,7 +47,8 @@ uint8_t *memory_brk(size_t length)
 	void *memory = NULL;
 
 	mallopt(M_MMAP_THRESHOLD, 32 << 20);
-	CHECK(malloc(100) != NULL && posix_memalign(&memory, suite_page(), length) == 0 && malloc(100) != NULL);
+	CHECK(malloc(100) != NULL && posix_memalign(&memory, suite_page(), length) == 0 &&
+	      malloc(100) != NULL);
 	CHECK((uint8_t *)memory < (uint8_t *)sbrk(0));
 	return memory;
 }
@@ -221,7 +222,8 @@ uint8_t *memory_several_vmas(size_t length)
 	int fd = file("/var/tmp", page);
 
 	CHECK(length >= 3 * page);
-	CHECK(mmap(memory + page, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, 0) != MAP_FAILED);
+	CHECK(mmap(memory + page, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, 0) !=
+	      MAP_FAILED);
 	close(fd);
 	CHECK(madvise(memory + length - page, page, MADV_DONTDUMP) == 0);
 	return memory;

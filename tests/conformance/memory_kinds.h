@@ -10,8 +10,9 @@
 typedef uint8_t *memory_make(size_t length);
 
 memory_make memory_valloc, memory_posix_memalign, memory_brk, memory_anonymous, memory_private_file,
-	memory_shared_anonymous, memory_memfd_open, memory_memfd_closed, memory_tmpfs_file, memory_tmpfs_deleted,
-	memory_disk_file, memory_disk_deleted, memory_system_v, memory_huge_private, memory_huge_shared,
-	memory_huge_memfd, memory_rsmx, memory_rsmx_huge, memory_bss, memory_data, memory_several_vmas;
+	memory_shared_anonymous, memory_memfd_open, memory_memfd_closed, memory_tmpfs_file,
+	memory_tmpfs_deleted, memory_disk_file, memory_disk_deleted, memory_system_v, memory_huge_private,
+	memory_huge_shared, memory_huge_memfd, memory_rsmx, memory_rsmx_huge, memory_bss, memory_data,
+	memory_several_vmas;
 
 #endif

@@ -22,8 +22,8 @@ static void view_open(struct view *view, const struct pair *base, size_t first, 
 
 	memset(view, 0, sizeof(*view));
 	view->length = pages * suite_page();
-	MUST(rsm_memseg_export_create(base->controller, &view->e, base->memory + first * suite_page(), view->length,
-				      RSM_ALLOW_REBIND));
+	MUST(rsm_memseg_export_create(base->controller, &view->e, base->memory + first * suite_page(),
+				      view->length, RSM_ALLOW_REBIND));
 	MUST(rsm_memseg_export_publish(view->e, &view->id, NULL, 0));
 	pair.id = view->id;
 	view->i = pair_import(&pair, RSM_PERM_RDWR, &view->barrier);
@@ -128,9 +128,9 @@ static void r_partial(void)
 
 	base_open(&base, 8);
 	view_open(&views[0], &base, 0, 4, true);
-	view_open(&views[1], &base, 2, 4, true);  /* overlaps the first */
-	view_open(&views[2], &base, 3, 1, true);  /* inside both */
-	view_open(&views[3], &base, 0, 8, true);  /* around all */
+	view_open(&views[1], &base, 2, 4, true); /* overlaps the first */
+	view_open(&views[2], &base, 3, 1, true); /* inside both */
+	view_open(&views[3], &base, 0, 8, true); /* around all */
 	base.memory[3 * page + 1] = 0x31;
 	CHECK_EQUAL(0x31, view_load(&views[0], 3 * page + 1));
 	CHECK_EQUAL(0x31, view_load(&views[1], page + 1));
@@ -224,8 +224,10 @@ static void r_many(void)
 }
 
 static const struct suite_case cases[] = {
-	{"R-identical-unpublish", "one of two exports of a range unpublished, the other goes on", r_identical_unpublish},
-	{"R-identical-destroy", "one of two exports of a range destroyed, the other goes on", r_identical_destroy},
+	{"R-identical-unpublish", "one of two exports of a range unpublished, the other goes on",
+	 r_identical_unpublish},
+	{"R-identical-destroy", "one of two exports of a range destroyed, the other goes on",
+	 r_identical_destroy},
 	{"R-identical-span", "a span of the other one over the withdrawal", r_span_over_withdrawal},
 	{"R-partial", "partly overlapping exports", r_partial},
 	{"R-partial-hostile", "an importer of a part cannot reach beyond it", r_inside_hostile},

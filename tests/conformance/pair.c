@@ -43,7 +43,8 @@ void pair_export(struct pair *pair, size_t pages)
 	pair->node = pair_node();
 	pair->length = pages * suite_page();
 	pair->memory = pair_memory(pages, 0);
-	MUST(rsm_memseg_export_create(pair->controller, &pair->e, pair->memory, pair->length, RSM_ALLOW_REBIND));
+	MUST(rsm_memseg_export_create(pair->controller, &pair->e, pair->memory, pair->length,
+				      RSM_ALLOW_REBIND));
 	CHECK(pair->e != NULL);
 }
 

@@ -11,8 +11,8 @@
 struct pair {
 	rsmapi_controller_handle_t controller;
 	rsm_node_id_t node;
-	uint8_t *memory;               /* page-aligned, freed by nobody: the case's process ends */
-	size_t length;                 /* bytes */
+	uint8_t *memory; /* page-aligned, freed by nobody: the case's process ends */
+	size_t length;   /* bytes */
 	rsm_memseg_export_handle_t e;
 	rsm_memseg_id_t id;
 	rsm_memseg_import_handle_t i;

@@ -26,7 +26,8 @@ void peer_start(struct peer *peer, const struct peer_user *user)
 	if (user && geteuid() != 0)
 		suite_skip("needs root, to act as uid %u", (unsigned)user->uid);
 	if (user)
-		snprintf(who, sizeof(who), "%u:%u:%d", (unsigned)user->uid, (unsigned)user->gid, (int)user->group);
+		snprintf(who, sizeof(who), "%u:%u:%d", (unsigned)user->uid, (unsigned)user->gid,
+			 (int)user->group);
 	snprintf(name, sizeof(name), "%s", suite_controller());
 	memset(peer, 0, sizeof(*peer));
 	CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
@@ -46,7 +47,8 @@ void peer_start_unprivileged(struct peer *peer)
 static void receive(struct peer *peer, struct peer_reply *reply)
 {
 	if (recv(peer->socket, reply, sizeof(*reply), 0) != (ssize_t)sizeof(*reply))
-		suite_fail(__FILE__, __LINE__, "peer %d is gone, status %d", (int)peer->pid, suite_join(peer->pid));
+		suite_fail(__FILE__, __LINE__, "peer %d is gone, status %d", (int)peer->pid,
+			   suite_join(peer->pid));
 }
 
 void peer_begin(struct peer *peer, const struct peer_request *request)
@@ -126,17 +128,22 @@ int peer_publish(struct peer *peer, rsm_memseg_id_t *id, const rsmapi_access_ent
 	return reply.code;
 }
 
-int peer_connect(struct peer *peer, unsigned handle, rsm_node_id_t node, rsm_memseg_id_t id, rsm_permission_t perm)
+int peer_connect(struct peer *peer, unsigned handle, rsm_node_id_t node, rsm_memseg_id_t id,
+		 rsm_permission_t perm)
 {
-	return peer_ask(peer, &(struct peer_request){
-				      .op = PEER_CONNECT, .handle = handle, .node = node, .id = id, .value = perm})
+	return peer_ask(peer,
+			&(struct peer_request){
+				.op = PEER_CONNECT, .handle = handle, .node = node, .id = id, .value = perm})
 		.code;
 }
 
 int peer_put(struct peer *peer, unsigned handle, int64_t offset, int value)
 {
-	return peer_ask(peer, &(struct peer_request){
-				      .op = PEER_PUT, .handle = handle, .offset = offset, .length = 1, .value = value})
+	return peer_ask(peer, &(struct peer_request){.op = PEER_PUT,
+						     .handle = handle,
+						     .offset = offset,
+						     .length = 1,
+						     .value = value})
 		.code;
 }
 
@@ -150,20 +157,24 @@ int peer_get(struct peer *peer, unsigned handle, int64_t offset, int *value)
 
 int peer_map(struct peer *peer, unsigned handle, rsm_permission_t perm, size_t length)
 {
-	return peer_ask(peer, &(struct peer_request){
-				      .op = PEER_MAP, .handle = handle, .value = perm, .length = length})
+	return peer_ask(peer,
+			&(struct peer_request){
+				.op = PEER_MAP, .handle = handle, .value = perm, .length = length})
 		.code;
 }
 
 int peer_load(struct peer *peer, unsigned handle, int64_t offset)
 {
-	return (int)peer_ask(peer, &(struct peer_request){.op = PEER_LOAD, .handle = handle, .offset = offset}).value;
+	return (int)peer_ask(peer,
+			     &(struct peer_request){.op = PEER_LOAD, .handle = handle, .offset = offset})
+		.value;
 }
 
 void peer_store(struct peer *peer, unsigned handle, int64_t offset, int value)
 {
-	MUST(peer_ask(peer, &(struct peer_request){
-				    .op = PEER_STORE, .handle = handle, .offset = offset, .value = value})
+	MUST(peer_ask(peer,
+		      &(struct peer_request){
+			      .op = PEER_STORE, .handle = handle, .offset = offset, .value = value})
 		     .code);
 }
 
@@ -173,6 +184,7 @@ rsm_memseg_id_t peer_export(struct peer *peer, size_t length, rsm_memseg_id_t id
 	if (code == RSM_SUCCESS)
 		code = peer_publish(peer, &id, NULL, 0);
 	if (code != RSM_SUCCESS)
-		suite_fail(__FILE__, __LINE__, "peer's export of %zu bytes: code %d: %s", length, code, peer->reason);
+		suite_fail(__FILE__, __LINE__, "peer's export of %zu bytes: code %d: %s", length, code,
+			   peer->reason);
 	return id;
 }

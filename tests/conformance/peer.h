@@ -14,9 +14,9 @@
 #include <sys/types.h>
 
 #define PEER_ARGUMENT "--peer"
-#define PEER_IMPORTS 8
-#define PEER_DATA 64
-#define PEER_EXPORT PEER_IMPORTS /* in place of an import's number: the export */
+#define PEER_IMPORTS  8
+#define PEER_DATA     64
+#define PEER_EXPORT   PEER_IMPORTS /* in place of an import's number: the export */
 
 struct peer {
 	pid_t pid;
@@ -25,31 +25,31 @@ struct peer {
 };
 
 enum peer_op {
-	PEER_UMASK,       /* value */
-	PEER_CREATE,      /* length, value: flags */
-	PEER_PUBLISH,     /* id, acl */
-	PEER_REPUBLISH,   /* acl */
+	PEER_UMASK,     /* value */
+	PEER_CREATE,    /* length, value: flags */
+	PEER_PUBLISH,   /* id, acl */
+	PEER_REPUBLISH, /* acl */
 	PEER_UNPUBLISH,
 	PEER_DESTROY,
-	PEER_CONNECT,     /* handle, node, id, value: permission */
-	PEER_INIT,        /* handle: init barrier */
-	PEER_OPEN,        /* handle: open barrier */
-	PEER_CLOSE,       /* handle: close barrier */
-	PEER_PUT,         /* handle, offset, length bytes of `value` */
-	PEER_GET,         /* handle, offset -> value */
-	PEER_MAP,         /* handle, value: permission; the whole of `length` bytes */
-	PEER_UNMAP,       /* handle */
-	PEER_DISCONNECT,  /* handle */
-	PEER_POST,        /* handle, value: flags */
-	PEER_WAIT,        /* handle, value: timeout */
-	PEER_POLLFD,      /* handle */
-	PEER_STORE,       /* offset, value: byte through own memory (PEER_EXPORT) or the import's map */
-	PEER_LOAD,        /* offset -> value */
-	PEER_HOLD,        /* handle: keeps second maps of all it can get at, behind the library's back */
-	PEER_HELD_STORE,  /* value: writes that byte over everything it keeps; -> number of bytes written */
-	PEER_STATUS,      /* -> the process id of its rsmd */
-	PEER_EXEC,        /* becomes another program, which lives until the peer is stopped */
-	PEER_EXIT         /* value: exit status */
+	PEER_CONNECT,    /* handle, node, id, value: permission */
+	PEER_INIT,       /* handle: init barrier */
+	PEER_OPEN,       /* handle: open barrier */
+	PEER_CLOSE,      /* handle: close barrier */
+	PEER_PUT,        /* handle, offset, length bytes of `value` */
+	PEER_GET,        /* handle, offset -> value */
+	PEER_MAP,        /* handle, value: permission; the whole of `length` bytes */
+	PEER_UNMAP,      /* handle */
+	PEER_DISCONNECT, /* handle */
+	PEER_POST,       /* handle, value: flags */
+	PEER_WAIT,       /* handle, value: timeout */
+	PEER_POLLFD,     /* handle */
+	PEER_STORE,      /* offset, value: byte through own memory (PEER_EXPORT) or the import's map */
+	PEER_LOAD,       /* offset -> value */
+	PEER_HOLD,       /* handle: keeps second maps of all it can get at, behind the library's back */
+	PEER_HELD_STORE, /* value: writes that byte over everything it keeps; -> number of bytes written */
+	PEER_STATUS,     /* -> the process id of its rsmd */
+	PEER_EXEC,       /* becomes another program, which lives until the peer is stopped */
+	PEER_EXIT        /* value: exit status */
 };
 
 struct peer_request {
@@ -99,7 +99,8 @@ void peer_stop(struct peer *peer);
 /* peer_ask in one line; the return value is the library's code. */
 int peer_create(struct peer *peer, size_t length);
 int peer_publish(struct peer *peer, rsm_memseg_id_t *id, const rsmapi_access_entry_t *acl, uint32_t count);
-int peer_connect(struct peer *peer, unsigned handle, rsm_node_id_t node, rsm_memseg_id_t id, rsm_permission_t perm);
+int peer_connect(struct peer *peer, unsigned handle, rsm_node_id_t node, rsm_memseg_id_t id,
+		 rsm_permission_t perm);
 int peer_put(struct peer *peer, unsigned handle, int64_t offset, int value);
 int peer_get(struct peer *peer, unsigned handle, int64_t offset, int *value);
 int peer_map(struct peer *peer, unsigned handle, rsm_permission_t perm, size_t length);

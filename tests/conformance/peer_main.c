@@ -33,7 +33,10 @@ static struct {
 	uint8_t *memory;
 	rsm_memseg_export_handle_t export;
 	struct import imports[PEER_IMPORTS + 1];
-	struct { uint8_t *address; size_t length; } held[HELD_MAX];
+	struct {
+		uint8_t *address;
+		size_t length;
+	} held[HELD_MAX];
 	size_t held_count;
 } self;
 
@@ -82,7 +85,8 @@ static int publish(const struct peer_request *request, struct peer_reply *reply)
 	memcpy(acl, request->acl, sizeof(acl));
 	if (request->op == PEER_REPUBLISH)
 		return rsm_memseg_export_republish(self.export, acl, request->acl_count);
-	int code = rsm_memseg_export_publish(self.export, &id, request->acl_count ? acl : NULL, request->acl_count);
+	int code = rsm_memseg_export_publish(self.export, &id, request->acl_count ? acl : NULL,
+					     request->acl_count);
 	reply->value = id;
 	return code;
 }
@@ -105,8 +109,8 @@ static int transfer(const struct peer_request *request, struct peer_reply *reply
 static int map(const struct peer_request *request, struct import *import)
 {
 	void *address = NULL;
-	int code = rsm_memseg_import_map(import->handle, &address, RSM_MAP_NONE, (rsm_permission_t)request->value, 0,
-					 request->length);
+	int code = rsm_memseg_import_map(import->handle, &address, RSM_MAP_NONE,
+					 (rsm_permission_t)request->value, 0, request->length);
 	if (code == RSM_SUCCESS) {
 		import->map = address;
 		import->mapped = request->length;
@@ -122,30 +126,42 @@ static void keep(void *address, size_t length)
 	}
 }
 
+/* A memfd of the library's; files that the process inherited from whoever started the test are not its prey. */
+static size_t memfd_size(int fd, char *path, size_t size)
+{
+	char target[64];
+	struct stat info;
+
+	snprintf(path, size, "/proc/self/fd/%d", fd);
+	ssize_t length = readlink(path, target, sizeof(target) - 1);
+	if (length < 7 || strncmp(target, "/memfd:", 7) != 0 || fstat(fd, &info))
+		return 0;
+	return (size_t)info.st_size;
+}
+
 /*
  * What a hostile importer can do while it is connected: a second map of what the library mapped for it (mremap from
  * size 0 duplicates a shared map), and maps of every memory descriptor the process holds, also reopened for writing.
  */
 static int hold(struct import *import)
 {
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), mapped = (import->mapped + page - 1) / page * page;
+	char path[64];
 
 	if (import->map)
-		keep(mremap(import->map, 0, (import->mapped + page - 1) / page * page, MREMAP_MAYMOVE),
-		     (import->mapped + page - 1) / page * page);
+		keep(mremap(import->map, 0, mapped, MREMAP_MAYMOVE), mapped);
 	for (int fd = 3; fd < 256; fd++) {
-		struct stat info;
-		char path[64];
-		if (fstat(fd, &info) || !S_ISREG(info.st_mode) || info.st_size < (off_t)page || info.st_size > (64 << 20))
+		size_t size = memfd_size(fd, path, sizeof(path));
+		if (size == 0)
 			continue;
-		keep(mmap(NULL, (size_t)info.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), (size_t)info.st_size);
-		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		keep(mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), size);
 		int again = open(path, O_RDWR | O_CLOEXEC);
-		if (again >= 0)
-			keep(mmap(NULL, (size_t)info.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, again, 0),
-			     (size_t)info.st_size);
+		if (again >= 0) {
+			keep(mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, again, 0), size);
+			close(again);
+		}
 	}
-	return RSM_SUCCESS;
+	return self.held_count < HELD_MAX ? RSM_SUCCESS : RSMERR_INSUFFICIENT_RESOURCES;
 }
 
 static int64_t held_store(int value)
@@ -268,7 +284,8 @@ int peer_main(int argc, char **argv)
 	self.controller_name = argv[3];
 	while (recv(self.socket, &request, sizeof(request), 0) == (ssize_t)sizeof(request)) {
 		struct peer_reply reply = {0};
-		if (request.handle > PEER_EXPORT || send(self.socket, &reply, sizeof(reply), MSG_NOSIGNAL) < 0)
+		if (request.handle > PEER_EXPORT ||
+		    send(self.socket, &reply, sizeof(reply), MSG_NOSIGNAL) < 0)
 			return 6;
 		reply.code = perform(&request, &reply);
 		if (reply.code)

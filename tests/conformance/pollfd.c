@@ -235,7 +235,7 @@ static void r_released_is_ordinary(void)
 	MUST(rsm_memseg_release_pollfd(pair.e));
 	MUST(rsm_intr_signal_post(pair.i, 0));
 	if (rsm_intr_signal_wait_pollfd(&fd, 1, 1000, &count) == RSM_SUCCESS && !(fd.revents & POLLNVAL))
-		CHECK_EQUAL(1, count); /* reported like any descriptor ... */
+		CHECK_EQUAL(1, count);         /* reported like any descriptor ... */
 	MUST(rsm_intr_signal_wait(pair.e, 0)); /* ... and not consumed */
 }
 

@@ -33,8 +33,9 @@ static void c22(void)
 
 static void c23(void)
 {
-	static const rsm_memseg_id_t ids[] = {1,        0xfffff,  0x100000,    0x1fffff,   0x200000,   0x2fffff,
-					      0x300000, 0x3fffff, 0x80000000u, 0x80000001u, 0xffffffffu};
+	static const rsm_memseg_id_t ids[] = {1,           0xfffff,     0x100000,   0x1fffff,
+					      0x200000,    0x2fffff,    0x300000,   0x3fffff,
+					      0x80000000u, 0x80000001u, 0xffffffffu};
 	struct pair pair;
 
 	pair_export(&pair, 1);
@@ -158,14 +159,14 @@ static void r_publish_order(void)
 	pair_export(&other, 1);
 	rsmapi_access_entry_t bad = {pair.node, 0777};
 	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_export_publish(NULL, &id, NULL, 1));
-	EXPECT(RSMERR_BAD_ACL, rsm_memseg_export_publish(pair.e, &id, NULL, 1));         /* 3 before 5 */
-	EXPECT(RSMERR_RESERVED_SEGID, rsm_memseg_export_publish(pair.e, &id, &bad, 1));  /* 5 before 7 */
+	EXPECT(RSMERR_BAD_ACL, rsm_memseg_export_publish(pair.e, &id, NULL, 1));        /* 3 before 5 */
+	EXPECT(RSMERR_RESERVED_SEGID, rsm_memseg_export_publish(pair.e, &id, &bad, 1)); /* 5 before 7 */
 	MUST(publish_as(&other, 0x400009));
 	id = 0x400009;
-	EXPECT(RSMERR_BAD_ACL, rsm_memseg_export_publish(pair.e, &id, &bad, 1));         /* 7 before 9 */
+	EXPECT(RSMERR_BAD_ACL, rsm_memseg_export_publish(pair.e, &id, &bad, 1)); /* 7 before 9 */
 	EXPECT(RSMERR_SEGID_IN_USE, rsm_memseg_export_publish(pair.e, &id, NULL, 0));
 	id = 1;
-	EXPECT(RSMERR_BAD_ACL, rsm_memseg_export_publish(other.e, &id, NULL, 1));        /* 3 before 4 */
+	EXPECT(RSMERR_BAD_ACL, rsm_memseg_export_publish(other.e, &id, NULL, 1)); /* 3 before 4 */
 	EXPECT(RSMERR_SEG_ALREADY_PUBLISHED, rsm_memseg_export_publish(other.e, &id, &bad, 1));
 	CHECK_EQUAL(1, id);
 }
@@ -320,7 +321,8 @@ static const struct suite_case cases[] = {
 	{"R-id-variable", "a system-chosen id published again -> RESERVED_SEGID (T5)", r_same_variable},
 	{"R-system-ids", "system-chosen ids differ", r_system_ids},
 	{"R-id-node-wide", "ids are unique across controllers and processes", r_id_node_wide},
-	{"R-acl-unknown-nodes", "unknown nodes in a list; node left out -> SEG_NOT_PUBLISHED_TO_NODE", r_acl_unknown_nodes},
+	{"R-acl-unknown-nodes", "unknown nodes in a list; node left out -> SEG_NOT_PUBLISHED_TO_NODE",
+	 r_acl_unknown_nodes},
 	{"R-acl-too-long", "a list of 65536 entries -> BAD_ACL", r_acl_too_long},
 	{"R-umask", "the umask at create decides, not that at publish (T35)", r_umask_at_create},
 	{"R-acl-first-match", "the first entry of a node wins", r_acl_first_match},

@@ -140,7 +140,8 @@ static void r_rma_order(void)
 	pair_publish(&pair);
 	rsm_memseg_import_handle_t r = pair_import(&pair, RSM_PERM_READ, NULL);
 	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_import_put64(NULL, 3, NULL, 1));
-	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_import_put64((rsm_memseg_import_handle_t)(void *)pair.e, 3, NULL, 1));
+	EXPECT(RSMERR_BAD_SEG_HNDL,
+	       rsm_memseg_import_put64((rsm_memseg_import_handle_t)(void *)pair.e, 3, NULL, 1));
 	EXPECT(RSMERR_BAD_ADDR, rsm_memseg_import_put64(r, 3, NULL, 1));
 	EXPECT(RSMERR_BAD_MEM_ALIGNMENT, rsm_memseg_import_put64(r, -8, odd, 1));
 	EXPECT(RSMERR_BAD_MEM_ALIGNMENT, rsm_memseg_import_put64(r, -3, even, 1));
@@ -162,7 +163,8 @@ static void r_rma_overflow(void)
 
 	pair_open(&pair);
 	EXPECT(RSMERR_BAD_OFFSET, rsm_memseg_import_put64(pair.i, 0, data, ULONG_MAX));
-	EXPECT(RSMERR_BAD_OFFSET, rsm_memseg_import_put64(pair.i, 8, data, ULONG_MAX / 8 + 1)); /* wraps to 0 bytes */
+	EXPECT(RSMERR_BAD_OFFSET,
+	       rsm_memseg_import_put64(pair.i, 8, data, ULONG_MAX / 8 + 1)); /* wraps to 0 bytes */
 	EXPECT(RSMERR_BAD_OFFSET, rsm_memseg_import_put64(pair.i, 8, data, ULONG_MAX / 8));
 	EXPECT(RSMERR_BAD_OFFSET, rsm_memseg_import_put16(pair.i, 8, (uint16_t *)data, ULONG_MAX / 2 + 2));
 	EXPECT(RSMERR_BAD_OFFSET, rsm_memseg_import_put(pair.i, 8, data, SIZE_MAX));
@@ -248,7 +250,8 @@ static void r_while_mapped(void)
 }
 
 static const struct suite_case cases[] = {
-	{"C49", "put on a handle without barrier -> BARRIER_UNINITIALIZED; in explicit mode it succeeds", c49},
+	{"C49", "put on a handle without barrier -> BARRIER_UNINITIALIZED; in explicit mode it succeeds",
+	 c49},
 	{"C50", "get and put without data pointer -> BAD_ADDR", c50},
 	{"C51", "odd offset or data pointer -> BAD_MEM_ALIGNMENT", c51},
 	{"C52", "put without WRITE, get without READ -> PERM_DENIED; get READ unmapped succeeds", c52},

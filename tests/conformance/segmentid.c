@@ -76,7 +76,7 @@ static void c86(void)
 static void r_grammar(void)
 {
 	expect_sample("  \t # a comment\n\t reserved \t SUNWfoo\t600000 1000 and more text\n");
-	expect_sample("reserved SUNWfoo 0X600000 1000"); /* no newline at the end */
+	expect_sample("reserved SUNWfoo 0X600000 1000");  /* no newline at the end */
 	expect_sample("reserve sunwFOO 0x600000 1000\n"); /* both keywords, any case */
 	expect_sample("RESERVED SUNWFOO 0x600000 1000\n");
 	expect_sample("unknown SUNWbar 0x1 5\nreserved SUNWfoo 0x600000 1000\n");

@@ -152,7 +152,8 @@ static void r_no_accumulate(void)
 	struct pair pair;
 
 	pair_open(&pair);
-	MUST(rsm_intr_signal_post(pair.e, 0)); /* the first import has one pending, the second is yet to come */
+	MUST(rsm_intr_signal_post(pair.e,
+				  0)); /* the first import has one pending, the second is yet to come */
 	rsm_memseg_import_handle_t second = pair_import(&pair, RSM_PERM_READ, NULL);
 	MUST(rsm_intr_signal_post(pair.e, RSM_SIGPOST_NO_ACCUMULATE));
 	MUST(rsm_intr_signal_wait(pair.i, 0));
@@ -240,6 +241,7 @@ static void r_processes(void)
 	peer_start(&peer, NULL);
 	pair_open(&pair);
 	MUST(peer_connect(&peer, 0, pair.node, pair.id, RSM_PERM_READ));
+	uint64_t start = suite_clock_ms();
 	for (int round = 0; round < 20; round++) {
 		peer_begin(&peer, &(struct peer_request){.op = PEER_WAIT, .handle = 0, .value = -1});
 		if (round & 1)
@@ -250,6 +252,7 @@ static void r_processes(void)
 		MUST(rsm_intr_signal_wait(pair.e, 1000));
 		MUST(rsm_intr_signal_wait(pair.i, 0)); /* every import handle got one */
 	}
+	CHECK(suite_clock_ms() - start < 3000); /* woken by the post, not by looking again once a second */
 	EXPECT(RSMERR_TIMEOUT, peer_simple(&peer, PEER_WAIT, 0, 0));
 }
 

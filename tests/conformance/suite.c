@@ -16,9 +16,9 @@
 
 #include "peer.h"
 
-#define STATUS_FAILED 1
+#define STATUS_FAILED  1
 #define STATUS_SKIPPED 77
-#define MESSAGE_MAX 2048
+#define MESSAGE_MAX    2048
 
 static const char *controller = "loopback";
 static char *message; /* shared with the case's process and its forked children */
@@ -71,7 +71,8 @@ void suite_expect(const char *file, int line, const char *call, int expected, in
 void suite_expect_number(const char *file, int line, const char *what, long long expected, long long got)
 {
 	if (got != expected)
-		suite_fail(file, line, "%s expected %lld (0x%llx) got %lld (0x%llx)", what, expected, expected, got, got);
+		suite_fail(file, line, "%s expected %lld (0x%llx) got %lld (0x%llx)", what, expected,
+			   expected, got, got);
 }
 
 void suite_expect_bytes(const char *file, int line, const char *what, const volatile void *address, int value,
@@ -80,8 +81,8 @@ void suite_expect_bytes(const char *file, int line, const char *what, const vola
 	const volatile uint8_t *bytes = address;
 	for (size_t at = 0; at < length; at++) {
 		if (bytes[at] != (uint8_t)value)
-			suite_fail(file, line, "%s[%zu] expected 0x%02x got 0x%02x", what, at, (unsigned)(uint8_t)value,
-				   (unsigned)bytes[at]);
+			suite_fail(file, line, "%s[%zu] expected 0x%02x got 0x%02x", what, at,
+				   (unsigned)(uint8_t)value, (unsigned)bytes[at]);
 	}
 }
 
@@ -136,7 +137,8 @@ static int case_run(const struct suite_case *one)
 	if (status == 256 + SIGALRM)
 		snprintf(message, MESSAGE_MAX, "no end within %d s", SUITE_DEADLINE);
 	else if (status >= 256)
-		snprintf(message, MESSAGE_MAX, "killed by signal %d (%s)", status - 256, strsignal(status - 256));
+		snprintf(message, MESSAGE_MAX, "killed by signal %d (%s)", status - 256,
+			 strsignal(status - 256));
 	else if (status && !message[0])
 		snprintf(message, MESSAGE_MAX, "exit status %d", status);
 	return status;
@@ -167,7 +169,8 @@ int suite_run(int argc, char **argv, const struct suite_case *cases, size_t coun
 		else if (strcmp(argv[first], "--list") == 0)
 			list = true;
 		else
-			return fprintf(stderr, "usage: %s [--controller NAME] [--list] [C49 ...]\n", argv[0]), 2;
+			return fprintf(stderr, "usage: %s [--controller NAME] [--list] [C49 ...]\n", argv[0]),
+			       2;
 	}
 	for (size_t at = 0; at < count; at++) {
 		const struct suite_case *one = &cases[at];

@@ -14,13 +14,13 @@
 #include <stdint.h>
 
 struct suite_case {
-	const char *number;   /* "C49", or "R-topic" for a resolution outside C1-C86 */
-	const char *text;     /* the statement, in short */
+	const char *number; /* "C49", or "R-topic" for a resolution outside C1-C86 */
+	const char *text;   /* the statement, in short */
 	void (*run)(void);
 };
 
-#define SUITE_DEADLINE 30 /* seconds for one case */
-#define SUITE_PROMPT 3000 /* milliseconds within which a death must be noticed */
+#define SUITE_DEADLINE 30   /* seconds for one case */
+#define SUITE_PROMPT   3000 /* milliseconds within which a death must be noticed */
 
 /* main() of an area. Also serves as the peer program (peer.h) when called so. */
 int suite_run(int argc, char **argv, const struct suite_case *cases, size_t count);
@@ -43,8 +43,8 @@ void suite_expect(const char *file, int line, const char *call, int expected, in
 
 /* The call must return this code; in words when it does not. */
 #define EXPECT(code, call) suite_expect(__FILE__, __LINE__, #call, (code), (call))
-#define MUST(call) EXPECT(RSM_SUCCESS, call)
-#define CHECK(condition) ((condition) ? (void)0 : suite_fail(__FILE__, __LINE__, "not so: %s", #condition))
+#define MUST(call)         EXPECT(RSM_SUCCESS, call)
+#define CHECK(condition)   ((condition) ? (void)0 : suite_fail(__FILE__, __LINE__, "not so: %s", #condition))
 #define CHECK_EQUAL(expected, got)                                                                           \
 	suite_expect_number(__FILE__, __LINE__, #got, (long long)(expected), (long long)(got))
 void suite_expect_number(const char *file, int line, const char *what, long long expected, long long got);
@@ -58,7 +58,7 @@ void suite_expect_bytes(const char *file, int line, const char *what, const vola
 /* Repeats an expression until it is true; fails after SUITE_PROMPT. */
 #define SOON(condition)                                                                                      \
 	for (uint64_t suite_start = suite_clock_ms(); !(condition);)                                         \
-		suite_again(__FILE__, __LINE__, #condition, suite_start)
+	suite_again(__FILE__, __LINE__, #condition, suite_start)
 void suite_again(const char *file, int line, const char *what, uint64_t start);
 uint64_t suite_clock_ms(void);
 

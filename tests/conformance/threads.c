@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Every function from many threads at once; and stores of other threads while memory is adopted, moved, returned. */
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +10,7 @@
 #include "peer.h"
 
 #define THREADS 10
-#define ROUNDS 200
+#define ROUNDS  200
 
 static struct pair shared;
 static _Atomic bool stop;
@@ -78,7 +79,8 @@ static void *connects(void *argument)
 	while (!atomic_load(&stop)) {
 		rsm_memseg_import_handle_t i = NULL;
 		rsmapi_barrier_t barrier;
-		int code = rsm_memseg_import_connect(shared.controller, shared.node, 0x400088, RSM_PERM_RDWR, &i);
+		int code = rsm_memseg_import_connect(shared.controller, shared.node, 0x400088, RSM_PERM_RDWR,
+						     &i);
 		if (code == RSMERR_SEG_NOT_PUBLISHED || code == RSMERR_INTERRUPTED)
 			continue;
 		MUST(code);
@@ -163,6 +165,66 @@ static void r_no_lost_store(void)
 	}
 }
 
+#define REGION ((size_t)1 << 20) /* large enough that threads are interrupted in the middle of a put */
+
+static struct putter {
+	pthread_t thread;
+	size_t offset;
+	uint64_t last; /* the last put that succeeded */
+	uint64_t words[REGION / 8];
+} putters[THREADS];
+
+static void *put_until_aborted(void *argument)
+{
+	struct putter *own = argument;
+
+	for (own->last = 0;; own->last++) {
+		for (size_t at = 0; at < REGION / 8; at++)
+			own->words[at] = own->last + 1;
+		int code = rsm_memseg_import_put64(shared.i, (off_t)own->offset, own->words, REGION / 8);
+		if (code != RSM_SUCCESS) {
+			EXPECT(RSMERR_CONN_ABORTED, code);
+			return NULL;
+		}
+	}
+}
+
+static void expect_arrived(const struct putter *own)
+{
+	const uint64_t *memory = (const uint64_t *)(const void *)(shared.memory + own->offset);
+
+	for (size_t at = 0; at < REGION / 8; at++) {
+		if (memory[at] < own->last)
+			suite_fail(__FILE__, __LINE__, "word %zu is of put %llu, but put %llu succeeded", at,
+				   (unsigned long long)memory[at], (unsigned long long)own->last);
+	}
+}
+
+static void r_put_unpublish(void)
+{
+	/* Success of an implicit put means that the exporter has the data, also when it withdraws at that moment. */
+	pair_export(&shared, THREADS * REGION / suite_page());
+	for (int round = 0; round < 25; round++) {
+		memset(shared.memory, 0, shared.length);
+		pair_publish(&shared);
+		pair_connect(&shared, RSM_PERM_RDWR);
+		for (size_t at = 0; at < THREADS; at++) {
+			putters[at].offset = at * REGION;
+			CHECK(pthread_create(&putters[at].thread, NULL, put_until_aborted, &putters[at]) ==
+			      0);
+		}
+		while (*(volatile uint64_t *)(void *)(shared.memory + (size_t)(round % THREADS) * REGION) ==
+		       0)
+			sched_yield();
+		MUST(rsm_memseg_export_unpublish(shared.e));
+		for (size_t at = 0; at < THREADS; at++)
+			CHECK(pthread_join(putters[at].thread, NULL) == 0);
+		for (size_t at = 0; at < THREADS; at++)
+			expect_arrived(&putters[at]);
+		MUST(rsm_memseg_import_disconnect(shared.i));
+	}
+}
+
 /* Posts from all threads are all counted. */
 static void *post(void *argument)
 {
@@ -210,7 +272,9 @@ static const struct suite_case cases[] = {
 	{"R-threads-put-get", "10 threads put and get through one handle", r_put_get},
 	{"R-threads-lives", "10 threads with segments of their own", r_lives},
 	{"R-threads-withdraw", "9 threads connect while one withdraws", r_withdraw},
-	{"R-threads-no-lost-store", "no store is lost while memory is adopted, moved and returned", r_no_lost_store},
+	{"R-threads-no-lost-store", "no store is lost while memory is adopted, moved and returned",
+	 r_no_lost_store},
+	{"R-threads-put-unpublish", "a put that succeeds beside unpublish has arrived", r_put_unpublish},
 	{"R-threads-posts", "10 threads post, every event counts", r_posts},
 	{"R-threads-waits", "10 threads wait, every event releases one", r_waits},
 };

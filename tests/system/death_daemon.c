@@ -14,7 +14,7 @@ static struct daemon node;
 /* A node of the case's own: the runner was told to start none. */
 static void node_open(void)
 {
-	CHECK(daemon_prepare(&node) && daemon_start(&node));
+	CHECK(daemon_prepare(&node, DAEMON_CONFIG("")) && daemon_start(&node));
 	CHECK(setenv("RSM_SOCKET", node.socket, 1) == 0);
 }
 
@@ -78,7 +78,8 @@ static void control_fails(void)
 	memset(pair.memory, 0x44, pair.length);
 	memory = pair_memory(1, 0x55);
 	node_kill();
-	EXPECT(RSMERR_CTLR_NOT_PRESENT, rsm_memseg_export_create(pair.controller, &e, memory, suite_page(), 0));
+	EXPECT(RSMERR_CTLR_NOT_PRESENT,
+	       rsm_memseg_export_create(pair.controller, &e, memory, suite_page(), 0));
 	CHECK(e == NULL);
 	CHECK_BYTES(memory, 0x55, suite_page());
 	EXPECT(RSMERR_CTLR_NOT_PRESENT,
@@ -111,8 +112,9 @@ static void started_again(void)
 	MUST(pair_put_byte(pair.i, 0, 1)); /* what was there before lives on */
 	CHECK_BYTES(pair.memory, 1, 1);
 	int code = rsm_memseg_import_connect(pair.controller, pair.node, id, RSM_PERM_RDWR, &i);
-	CHECK(code == RSM_SUCCESS || code == RSMERR_CTLR_NOT_PRESENT); /* the first call may tell of the loss ... */
-	pair_export(&next, 1); /* ... and the old process works with the new rsmd */
+	CHECK(code == RSM_SUCCESS ||
+	      code == RSMERR_CTLR_NOT_PRESENT); /* the first call may tell of the loss ... */
+	pair_export(&next, 1);                  /* ... and the old process works with the new rsmd */
 	pair_publish(&next);
 	pair_connect(&next, RSM_PERM_RDWR);
 	MUST(pair_put_byte(next.i, 0, 2));
@@ -144,7 +146,8 @@ static void wait_ends(void)
 
 static const struct suite_case cases[] = {
 	{"D-rsmd-data", "rsmd killed: maps, puts, barriers and signals live on", data_lives},
-	{"D-rsmd-control", "rsmd killed: control calls -> CTLR_NOT_PRESENT, memory is given back", control_fails},
+	{"D-rsmd-control", "rsmd killed: control calls -> CTLR_NOT_PRESENT, memory is given back",
+	 control_fails},
 	{"D-rsmd-again", "rsmd killed and started again: new and old processes work", started_again},
 	{"D-rsmd-wait", "rsmd killed during a wait: events still wake", wait_ends},
 };

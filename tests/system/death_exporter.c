@@ -8,7 +8,18 @@
 
 #define ID 0x4d0001u
 
-enum step { CREATED, PUBLISHED, CONNECTED, USED, MAPPED, IN_BARRIER, WAITING, EXPORTER_WAITING, POLLFD, WITHDRAWN };
+enum step {
+	CREATED,
+	PUBLISHED,
+	CONNECTED,
+	USED,
+	MAPPED,
+	IN_BARRIER,
+	WAITING,
+	EXPORTER_WAITING,
+	POLLFD,
+	WITHDRAWN
+};
 
 struct scene {
 	struct node_counts before;
@@ -30,7 +41,8 @@ static void map_both(struct scene *scene)
 {
 	void *address = NULL;
 
-	MUST(rsm_memseg_import_map(scene->pair.i, &address, RSM_MAP_NONE, RSM_PERM_RDWR, 0, scene->pair.length));
+	MUST(rsm_memseg_import_map(scene->pair.i, &address, RSM_MAP_NONE, RSM_PERM_RDWR, 0,
+				   scene->pair.length));
 	scene->window = address;
 	scene->window[9] = 9;
 	MUST(peer_map(&scene->other, 0, RSM_PERM_RDWR, scene->pair.length));
@@ -61,7 +73,8 @@ static void build(struct scene *scene, enum step step)
 		peer_until_asleep(&scene->other);
 	}
 	if (step == EXPORTER_WAITING) {
-		peer_begin(&scene->exporter, &(struct peer_request){.op = PEER_WAIT, .handle = PEER_EXPORT, .value = -1});
+		peer_begin(&scene->exporter,
+			   &(struct peer_request){.op = PEER_WAIT, .handle = PEER_EXPORT, .value = -1});
 		peer_until_asleep(&scene->exporter);
 	}
 	if (step == POLLFD) {

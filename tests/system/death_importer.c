@@ -94,8 +94,11 @@ static void connecting(void)
 	for (int round = 0; round < 20; round++) {
 		peer_start(&peer, NULL);
 		for (unsigned handle = 0; handle < PEER_IMPORTS; handle++) {
-			struct peer_request connect = {.op = PEER_CONNECT, .handle = handle, .node = pair.node,
-						       .id = pair.id, .value = RSM_PERM_RDWR};
+			struct peer_request connect = {.op = PEER_CONNECT,
+						       .handle = handle,
+						       .node = pair.node,
+						       .id = pair.id,
+						       .value = RSM_PERM_RDWR};
 			CHECK(send(peer.socket, &connect, sizeof(connect), 0) == (ssize_t)sizeof(connect));
 		}
 		struct peer_reply started;

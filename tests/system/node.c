@@ -55,11 +55,12 @@ void node_until(const char *file, int line, const struct node_counts *before)
 			return;
 		if (suite_clock_ms() - start > SUITE_PROMPT)
 			suite_fail(file, line,
-				   "left behind: clients %d->%d exports %d->%d published %d->%d imports %d->%d objects %d->%d "
+				   "left behind: clients %d->%d exports %d->%d published %d->%d imports "
+				   "%d->%d objects %d->%d "
 				   "descriptors %d->%d",
-				   before->clients, now.clients, before->exports, now.exports, before->published,
-				   now.published, before->imports, now.imports, before->objects, now.objects,
-				   before->descriptors, now.descriptors);
+				   before->clients, now.clients, before->exports, now.exports,
+				   before->published, now.published, before->imports, now.imports,
+				   before->objects, now.objects, before->descriptors, now.descriptors);
 		poll(NULL, 0, 1); /* asked again; nothing depends on how long this takes */
 	}
 }

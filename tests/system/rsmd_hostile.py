@@ -152,7 +152,7 @@ def names_of_others(daemon):
         thief.ask(kind, expect=expect, **values)
     thief.send("object_free", object_id=made)
     thief.send("disconnect", import_id=held)
-    thief.send("ring", handle_id=export)
+    thief.ask("ring", handle_id=export, expect="BAD_SEG_HNDL")
     thief.ask("topology")
     victim.ask("import_layout", import_id=held)
     victim.ask("export_layout", export_id=export, extents=[{"object_id": made, "offset": 0, "length": 4096}])

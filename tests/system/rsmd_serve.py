@@ -241,10 +241,10 @@ def signals_and_doorbells(daemon):
     bell = exporter.fds[0]
     assert struct.unpack_from("=I", view, 8)[0] == 1, "doorbell"
     events(0, 1)
-    one.send("ring", handle_id=a["import_id"])
+    one.ask("ring", handle_id=a["import_id"])
     assert readable(bell, 30)
     assert os.read(bell, 10) == b"\0"
-    one.send("ring", handle_id=b["import_id"])  # not one's own: no effect
+    one.ask("ring", handle_id=b["import_id"], expect="BAD_SEG_HNDL")  # not one's own
     one.ask("topology")
     assert not readable(bell, 0)
     events(1, 3)
@@ -256,16 +256,16 @@ def signals_and_doorbells(daemon):
     bell_two = two.fds[0]
     assert not readable(bell_two, 0)
     events(2, 1)
-    exporter.send("ring", handle_id=export)
+    exporter.ask("ring", handle_id=export)
     exporter.ask("topology")
     assert readable(bell_one, 0) and readable(bell_two, 0)
     os.read(bell_one, 10)
-    one.send("ring", handle_id=a["import_id"], self=1)
+    one.ask("ring", handle_id=a["import_id"], self=1)
     one.ask("topology")
     assert readable(bell_one, 0) and os.read(bell_one, 10) == b"\0"
     # A full doorbell stops nobody.
     for _ in range(1000):
-        exporter.send("ring", handle_id=export)
+        exporter.ask("ring", handle_id=export)
     exporter.ask("topology")
     events(0, 7)
     assert exporter.ask("unpublish", export_id=export)["fresh_signals"]
@@ -274,6 +274,7 @@ def signals_and_doorbells(daemon):
     while os.read(bell_one, 65536):
         pass  # end of file: hung up
     assert not readable(bell, 0)
+    one.ask("ring", handle_id=a["import_id"], expect="CONN_ABORTED")
     one.ask("pollfd", handle_id=a["import_id"])
     assert os.read(one.fds[0], 1) == b"", "of an aborted import: hung up at once"
     # Slots of former importers are free again, the lowest first.

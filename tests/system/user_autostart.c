@@ -24,9 +24,10 @@ static void home_open(void)
 	CHECK(mkdtemp(home) != NULL);
 	snprintf(config, sizeof(config), "%s/rsmd.conf", home);
 	FILE *file = fopen(config, "we");
-	CHECK(file && fputs("[node]\nidle-exit = 300ms\n[controller shm0]\ntype = local\n", file) >= 0 && fclose(file) == 0);
-	CHECK(unsetenv("RSM_SOCKET") == 0 && setenv("HOME", home, 1) == 0 && setenv("XDG_RUNTIME_DIR", home, 1) == 0 &&
-	      setenv("RSM_CONFIG", config, 1) == 0);
+	CHECK(file && fputs("[node]\nidle-exit = 300ms\n[controller shm0]\ntype = local\n", file) >= 0 &&
+	      fclose(file) == 0);
+	CHECK(unsetenv("RSM_SOCKET") == 0 && setenv("HOME", home, 1) == 0 &&
+	      setenv("XDG_RUNTIME_DIR", home, 1) == 0 && setenv("RSM_CONFIG", config, 1) == 0);
 }
 
 /* The daemon has left and taken its socket with it; the directory it needed may stay. */
@@ -74,7 +75,8 @@ static void all_at_once(void)
 	for (int at = 0; at < PROCESSES; at++) {
 		struct peer_reply reply = peer_end(&peers[at]);
 		if (reply.code)
-			suite_fail(__FILE__, __LINE__, "process %d: code %d: %s", at, reply.code, reply.reason);
+			suite_fail(__FILE__, __LINE__, "process %d: code %d: %s", at, reply.code,
+				   reply.reason);
 	}
 	for (int at = 0; at < PROCESSES; at++) {
 		struct peer_reply reply = peer_ask(&peers[at], &(struct peer_request){.op = PEER_STATUS});
@@ -131,7 +133,8 @@ static void survives_its_starter(void)
 }
 
 static const struct suite_case cases[] = {
-	{"S-autostart-many", "20 processes at once start exactly one rsmd, which leaves when idle", all_at_once},
+	{"S-autostart-many", "20 processes at once start exactly one rsmd, which leaves when idle",
+	 all_at_once},
 	{"S-autostart-crash", "after a crash of rsmd the next process starts another", after_a_crash},
 	{"S-autostart-starter", "rsmd outlives the process that started it", survives_its_starter},
 };

@@ -6,7 +6,7 @@
 #include "pair.h"
 
 #define ROUNDS 20000
-#define WORDS 64 /* in different cache lines */
+#define WORDS  64 /* in different cache lines */
 #define STRIDE 8
 
 /* A process of its own, forked before this one has used the library. */

@@ -235,7 +235,8 @@ int local_resume(struct transport_import *import)
 	uint64_t now = atomic_load_explicit(&import->status->epoch, memory_order_acquire);
 	if (SEGMENT_EPOCH_GENERATION(now) != import->generation) {
 		trash(import);
-		code = base_refuse(RSMERR_CONN_ABORTED, "the exporter has withdrawn the segment; connect again to go on");
+		code = base_refuse(RSMERR_CONN_ABORTED,
+				   "the exporter has withdrawn the segment; connect again to go on");
 	} else if (now != atomic_load(&import->epoch)) {
 		code = remap(import);
 	}

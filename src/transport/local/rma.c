@@ -83,7 +83,8 @@ static inline __attribute__((always_inline)) int transfer(struct transport_impor
 		const uint64_t epoch = atomic_load_explicit(&import->epoch, memory_order_relaxed);
 		if (likely(word(import) == epoch)) {
 			unsigned char *remote = import->map + offset;
-			unsigned char *to = direction == PUT ? remote : local, *from = direction == PUT ? local : remote;
+			unsigned char *to = direction == PUT ? remote : local,
+				      *from = direction == PUT ? local : remote;
 			if (width == 0)
 				copy(to, from, count);
 			else

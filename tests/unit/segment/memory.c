@@ -10,15 +10,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#if defined(__SANITIZE_THREAD__)
-/* The program's stores and our copying of its memory do run at the same time: that is what is tested. */
-const char *__tsan_default_suppressions(void);
-const char *__tsan_default_suppressions(void)
-{
-	return "race:segment_relocate\n";
-}
-#endif
-
 pid_t memory_fork(void)
 {
 	static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};

@@ -391,6 +391,7 @@ static void test_forked_child_gets_its_own_copy(void **state)
 	}
 	char byte;
 	assert_int_equal(read(there[0], &byte, 1), 1);
+	assert_true(memory_has(at, 5 * MEMORY_MIB, 1));
 	memory_fill(at, 5 * MEMORY_MIB, 2);
 	assert_int_equal(write(done[1], &byte, 1), 1);
 	assert_int_equal(waitpid(child, &status, 0), child);

@@ -176,17 +176,17 @@ static void test_verify_looks_at_size_mode_and_seals(void **state)
 	assert_int_equal(fcntl(unsealed, F_ADD_SEALS, F_SEAL_SHRINK), 0);
 	assert_int_equal(segment_memfd_verify(unsealed, MEMORY_PAGE, true, true), RSMERR_BAD_ADDR);
 	close(unsealed);
-	int path = open("/proc/self/exe", O_PATH);
-	assert_int_equal(segment_memfd_verify(path, 1, false, false), RSMERR_BAD_ADDR);
-	close(path);
 	char name[] = "/tmp/rsm-test-XXXXXX";
 	int file = mkstemp(name), only;
 	assert_int_equal(ftruncate(file, MEMORY_PAGE), 0);
 	only = open(name, O_WRONLY);
+	int path = open(name, O_PATH);
 	unlink(name);
 	assert_int_equal(segment_memfd_verify(file, MEMORY_PAGE, true, false), RSM_SUCCESS);
 	assert_int_equal(segment_memfd_verify(file, MEMORY_PAGE, true, true), RSMERR_BAD_ADDR);
 	assert_int_equal(segment_memfd_verify(only, MEMORY_PAGE, false, false), RSMERR_BAD_ADDR);
+	assert_int_equal(segment_memfd_verify(path, 1, false, false), RSMERR_BAD_ADDR);
+	close(path);
 	close(only);
 	close(file);
 }
