@@ -62,12 +62,12 @@ static int daemon_lost(const char *what, int error)
 /* Waits until the socket is readable: spins, giving way to rsmd if it shares our core, then sleeps. */
 static int receive(struct wire_packet *packet)
 {
-	uint64_t start = base_clock_ns(), now = start;
+	const uint64_t start = base_clock_ns();
 	for (;;) {
 		int error = wire_packet_receive(lib_daemon.socket, WIRE_REPLY_MAX, true, packet);
 		if (error != -EAGAIN && error != -EINTR)
 			return error;
-		now = base_clock_ns();
+		uint64_t now = base_clock_ns();
 		if (now - start < SPIN_NS) {
 			sched_yield();
 			continue;
@@ -205,8 +205,17 @@ static int hello_take(const Wire__HelloReply *hello, struct wire_packet *packet)
 	return RSM_SUCCESS;
 }
 
+/* Between calls rsmd says nothing: a socket that has something to tell tells that rsmd is gone. */
+static bool daemon_is_gone(void)
+{
+	struct pollfd silent = {.fd = lib_daemon.socket, .events = POLLIN};
+	return poll(&silent, 1, 0) > 0;
+}
+
 int lib_daemon_open(void)
 {
+	if (lib_daemon.socket >= 0 && daemon_is_gone())
+		lib_daemon_close();
 	/* An idle private rsmd may leave between our connect and our first word: then once more. */
 	for (int attempt = 0; attempt < 3; attempt++) {
 		if (lib_daemon.socket >= 0)
@@ -220,7 +229,7 @@ int lib_daemon_open(void)
 		hello.program = program_invocation_short_name;
 		struct lib_reply reply = {0};
 		int code = lib_daemon_call(WIRE__REQUEST__BODY_HELLO, &hello, -1, &reply);
-		if (code == RSM_SUCCESS) {
+		if (reply.message != NULL) {
 			code = reply.message->body_case == WIRE__REPLY__BODY_HELLO
 				       ? hello_take(reply.message->hello, &reply.packet)
 				       : base_refuse(RSMERR_BAD_LIBRARY_VERSION,

@@ -159,9 +159,9 @@ static void object_become(struct lib_object *object, struct lib_object *fresh)
 
 int lib_object_move(struct lib_object *object)
 {
-	struct lib_object *fresh;
+	struct lib_object *fresh = NULL;
 	int code = lib_object_create(object->length, object->huge, &fresh);
-	if (code != RSM_SUCCESS)
+	if (fresh == NULL)
 		return code;
 	struct segment_guard guard;
 	lib_object_guard(&guard);
@@ -193,7 +193,7 @@ int lib_object_cut(struct lib_object *object, uintptr_t address)
 	if (tail == NULL)
 		return base_refuse(RSMERR_INSUFFICIENT_MEM, "no memory to describe exported memory");
 	int code = lib_object_create(object->length - front, object->huge, &fresh);
-	if (code != RSM_SUCCESS) {
+	if (fresh == NULL) {
 		free(tail);
 		return code;
 	}

@@ -39,37 +39,43 @@ static int check_list(const struct lib_export *export, const rsmapi_access_entry
 	return RSM_SUCCESS;
 }
 
+static int publish_ask(const struct lib_export *export, bool republish, rsm_memseg_id_t *segment_id,
+		       Wire__AclEntry **pointers, size_t count)
+{
+	Wire__Publish publish = WIRE__PUBLISH__INIT;
+	publish.export_id = export->signal.id;
+	publish.segment_id = *segment_id;
+	publish.republish = republish;
+	publish.acl = pointers;
+	publish.n_acl = count;
+	struct lib_reply reply = {0};
+	int code = lib_daemon_call(WIRE__REQUEST__BODY_PUBLISH, &publish, -1, &reply);
+	if (reply.message != NULL && reply.message->body_case == WIRE__REPLY__BODY_PUBLISH)
+		*segment_id = reply.message->publish->segment_id;
+	lib_reply_clear(&reply);
+	return code;
+}
+
 /* Sends the publication; *segment_id is in and out (0: rsmd chooses). */
-static int publish_send(struct lib_export *export, bool republish, rsm_memseg_id_t *segment_id,
+static int publish_send(const struct lib_export *export, bool republish, rsm_memseg_id_t *segment_id,
 			const rsmapi_access_entry_t *list, uint_t length)
 {
-	Wire__AclEntry *entries = NULL, **pointers = NULL;
-	if (length > 0) {
-		entries = malloc(length * sizeof *entries);
-		pointers = malloc(length * sizeof *pointers);
-	}
-	int code = RSM_SUCCESS;
-	if (length > 0 && (entries == NULL || pointers == NULL))
+	if (length == 0)
+		return publish_ask(export, republish, segment_id, NULL, 0);
+	Wire__AclEntry *entries = malloc(length * sizeof *entries);
+	Wire__AclEntry **pointers = malloc(length * sizeof *pointers);
+	int code;
+	if (entries == NULL || pointers == NULL) {
 		code = base_refuse(RSMERR_INSUFFICIENT_MEM, "no memory for an access list of %u entries",
 				   length);
-	for (uint_t i = 0; i < length && code == RSM_SUCCESS; i++) {
-		wire__acl_entry__init(&entries[i]);
-		entries[i].node_id = list[i].ae_node;
-		entries[i].permission = list[i].ae_permission;
-		pointers[i] = &entries[i];
-	}
-	if (code == RSM_SUCCESS) {
-		Wire__Publish publish = WIRE__PUBLISH__INIT;
-		publish.export_id = export->signal.id;
-		publish.segment_id = *segment_id;
-		publish.republish = republish;
-		publish.acl = pointers;
-		publish.n_acl = length;
-		struct lib_reply reply = {0};
-		code = lib_daemon_call(WIRE__REQUEST__BODY_PUBLISH, &publish, -1, &reply);
-		if (code == RSM_SUCCESS && reply.message->body_case == WIRE__REPLY__BODY_PUBLISH)
-			*segment_id = reply.message->publish->segment_id;
-		lib_reply_clear(&reply);
+	} else {
+		for (uint_t i = 0; i < length; i++) {
+			wire__acl_entry__init(&entries[i]);
+			entries[i].node_id = list[i].ae_node;
+			entries[i].permission = list[i].ae_permission;
+			pointers[i] = &entries[i];
+		}
+		code = publish_ask(export, republish, segment_id, pointers, length);
 	}
 	free(entries);
 	free(pointers);

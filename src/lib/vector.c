@@ -110,7 +110,10 @@ static int entry_local(const rsm_iovec_t *entry, ulong_t index, unsigned char **
 	if (entry->io_type == RSM_VA_TYPE) {
 		if (entry->local.vaddr == NULL && entry->transfer_length > 0)
 			return base_refuse(RSMERR_BAD_ADDR, "entry %lu has a NULL address", index);
-		*local = (unsigned char *)entry->local.vaddr + entry->local_offset;
+		/* An empty entry may have no address; memcpy wants one even for nothing. */
+		*local = entry->local.vaddr == NULL
+				 ? (unsigned char *)local
+				 : (unsigned char *)entry->local.vaddr + entry->local_offset;
 		return RSM_SUCCESS;
 	}
 	const struct lib_localmem *memory = lib_handle_find(entry->local.handle, LIB_HANDLE_LOCALMEM);

@@ -97,6 +97,7 @@ static void c15(void)
 	CHECK(memcmp(copy, memory, pages * suite_page()) == 0);
 	memory[78] = 2;
 	free(memory);
+	free(copy);
 }
 
 static void c16(void)

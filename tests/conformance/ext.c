@@ -125,6 +125,7 @@ static void large_status(void)
 	for (const char *at = json; (at = strstr(at, "\"id_hex\"")); at++)
 		found++;
 	CHECK(found >= COUNT);
+	free(json);
 }
 
 static void version(void)

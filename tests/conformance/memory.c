@@ -14,6 +14,8 @@
 #include "pair.h"
 #include "peer.h"
 
+static uint8_t *volatile exported; /* remembered, so that a leak checker finds it */
+
 static void fill(uint8_t *memory, size_t length)
 {
 	for (size_t at = 0; at < length; at += 8) {
@@ -33,8 +35,8 @@ static void expect_filled(const uint8_t *memory, size_t from, size_t length)
 
 /*
  * The whole life of an export over this memory, with an importer in another process that gets, puts and maps.
- * Bytes 0..63 are written by the case, the rest must never change. Stores of the withdrawn importer through its map must not
- * arrive whatever the kind, once its library has noticed.
+ * Bytes 0..63 are written by the case, the rest must never change. Stores of the withdrawn importer through its
+ * map must not arrive whatever the kind, once its library has noticed.
  */
 static void live(memory_make *make, size_t length)
 {
@@ -43,7 +45,7 @@ static void live(memory_make *make, size_t length)
 	int value = 0;
 
 	peer_start(&peer, NULL);
-	pair.memory = make(length);
+	exported = pair.memory = make(length);
 	CHECK(((uintptr_t)pair.memory & (suite_page() - 1)) == 0);
 	fill(pair.memory, length);
 	pair.controller = pair_controller(suite_controller());
@@ -155,6 +157,7 @@ static void r_untouched(void)
 	CHECK(mincore(memory, length, seen) == 0);
 	for (size_t at = 0; at < pages; at++)
 		resident += seen[at] & 1;
+	free(seen);
 	CHECK(resident < 1100); /* at most the chunk that has the one touched page */
 	CHECK_BYTES(memory + length / 2, 1, 1);
 	MUST(rsm_memseg_export_destroy(e));
@@ -185,6 +188,8 @@ static void r_attributes(void)
 	rsm_memseg_export_handle_t e;
 	uint8_t *memory = memory_anonymous(PAGES(4));
 
+	if (SUITE_ASAN)
+		suite_skip("no mlock under AddressSanitizer");
 	memset(memory, 1, PAGES(4));
 	CHECK(mlock(memory, PAGES(4)) == 0 && madvise(memory, PAGES(4), MADV_DONTDUMP) == 0);
 	CHECK(has_flag(memory, " lo ") && has_flag(memory, " dd "));

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* `length` bytes (page multiple; huge: 2 MiB multiple), page-aligned, read-write; skips the case if the machine has none. */
+/* `length` bytes (page multiple; huge: 2 MiB multiple), page-aligned, read-write; skips the case if there are none. */
 typedef uint8_t *memory_make(size_t length);
 
 memory_make memory_valloc, memory_posix_memalign, memory_brk, memory_anonymous, memory_private_file,

@@ -25,7 +25,7 @@ rsm_node_id_t pair_node(void);
 /* Page-aligned heap memory of this many pages, every byte set. */
 uint8_t *pair_memory(size_t pages, int value);
 
-/* Steps of pair_open: create (zeroed memory, RSM_ALLOW_REBIND), publish (no list, ID chosen by the system), connect. */
+/* Steps of pair_open: create (zeroed memory, RSM_ALLOW_REBIND), publish (no list, id chosen by the system), connect. */
 void pair_export(struct pair *pair, size_t pages);
 void pair_publish(struct pair *pair);
 void pair_connect(struct pair *pair, rsm_permission_t permission);

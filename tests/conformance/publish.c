@@ -269,6 +269,7 @@ static void r_acl_too_long(void)
 	for (size_t at = 0; at < count; at++)
 		acl[at] = (rsmapi_access_entry_t){pair.node, 0666};
 	EXPECT(RSMERR_BAD_ACL, rsm_memseg_export_publish(pair.e, &id, acl, (uint_t)count));
+	free(acl);
 }
 
 static void r_umask_at_create(void)

@@ -109,6 +109,7 @@ static void r_long_lines(void)
 	memset(text, ' ', length);
 	strcpy(text + length, "reserved SUNWfoo 0x600000 1000\n");
 	expect_sample(text);
+	free(text);
 }
 
 static void r_binary(void)

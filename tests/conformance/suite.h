@@ -64,6 +64,28 @@ uint64_t suite_clock_ms(void);
 
 size_t suite_page(void);
 
+/* Under AddressSanitizer the heap is not the C library's and mlock does nothing. */
+#if defined(__SANITIZE_ADDRESS__)
+#define SUITE_ASAN 1
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define SUITE_TSAN 1
+#endif
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SUITE_ASAN 1
+#endif
+#if __has_feature(thread_sanitizer)
+#define SUITE_TSAN 1
+#endif
+#endif
+#ifndef SUITE_ASAN
+#define SUITE_ASAN 0
+#endif
+#ifndef SUITE_TSAN
+#define SUITE_TSAN 0
+#endif
+
 /* Waits for a forked child; its exit status, or 256 + signal. */
 int suite_join(int pid);
 

@@ -182,6 +182,9 @@ def who_does_not_read(daemon):
     assert sent < 100000, "rsmd reads on although nobody reads its answers"
     for _ in range(100):
         quiet(daemon)
+    ticks, (mute, _end) = daemon.cpu_ticks(), os.pipe()
+    assert not readable(mute, 1)
+    assert daemon.cpu_ticks() - ticks <= 1, "it spins over an answer that nobody takes"
     assert daemon.rss_kib() < before + 4096 or daemon.sanitized()
     # Once it reads, every answer is there, in order.
     lazy.socket.setblocking(True)

@@ -524,7 +524,7 @@ def users_and_groups(daemon):
         client.ask("export_layout", export_id=two, extents=[{"object_id": made, "offset": 0, "length": 4096}])
         client.publish(two, 0x400001, acl=[{"node_id": 1, "permission": 0o666}])
         os.write(tell, b"r")
-        os.read(done, 1)
+        assert readable(done, 60)
     shared = os.memfd_create("own", os.MFD_CLOEXEC)
     os.truncate(shared, 4096)
     pid = child(lambda: as_user(5001, 6001, [], export), tell)

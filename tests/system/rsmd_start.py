@@ -4,6 +4,7 @@
 import ctypes
 import fcntl
 import os
+import random
 import signal
 import socket
 import stat
@@ -145,13 +146,16 @@ def start_as_library(directory):
     except (FileNotFoundError, ConnectionRefusedError):
         pass
     lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    fcntl.flock(lock, fcntl.LOCK_EX)
     try:
-        return Client(path).hello["daemon_pid"]
-    except (FileNotFoundError, ConnectionRefusedError):
-        pass
-    subprocess.run([RSMD, "--private", "--detach", "--socket", path, "--lock-fd", str(lock)], pass_fds=[lock], check=True)
-    os.close(lock)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            return Client(path).hello["daemon_pid"]
+        except (FileNotFoundError, ConnectionRefusedError):
+            pass
+        subprocess.run([RSMD, "--private", "--detach", "--socket", path, "--lock-fd", str(lock)], pass_fds=[lock],
+                       check=True, stderr=subprocess.DEVNULL)
+    finally:
+        os.close(lock)
     return Client(path).hello["daemon_pid"]
 
 
@@ -252,10 +256,16 @@ def idle_exit_loses_nobody(directory):
     with open(path + ".conf", "w", encoding="ascii") as file:
         file.write("[node]\nidle-exit = 1ms\n")
     os.environ["RSM_CONFIG"] = path + ".conf"
-    daemons, left = set(), 0
+    daemons, left, dice = set(), 0, random.Random(7)
     for _ in range(300):
         try:
-            daemons.add(start_as_library(directory))
+            pid = start_as_library(directory)
+            daemons.add(pid)
+            pidfd = os.pidfd_open(pid)
+            readable(pidfd, dice.random() * 0.003)  # the next client comes before, while or after it leaves
+            os.close(pidfd)
+        except ProcessLookupError:
+            pass
         except (FileNotFoundError, ConnectionRefusedError):
             left += 1  # started, and gone again within its millisecond: nobody was cut off
     del os.environ["RSM_CONFIG"]
