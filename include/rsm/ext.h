@@ -56,7 +56,8 @@ typedef struct {
 } rsmx_segment_info_t;
 
 /*
- * Tells about an export or import handle. Does not ask rsmd and does not block.
+ * Tells about an export or import handle. Does not ask rsmd; waits only while another thread is in a
+ * control call of this library.
  * RSMERR_BAD_SEG_HNDL: NULL, freed or foreign handle. RSMERR_BAD_ADDR: info is NULL or info->size is too small
  * (less than 16). Source: project.
  */

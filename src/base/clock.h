@@ -13,4 +13,11 @@ static inline uint64_t base_clock_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+/* What is left until `end`, for poll: whole milliseconds, rounded up, 0 when it is over. */
+static inline int base_clock_ms_until(uint64_t end)
+{
+	uint64_t now = base_clock_ns();
+	return now >= end ? 0 : (int)((end - now + 999999u) / 1000000u);
+}
+
 #endif

@@ -9,6 +9,7 @@
 #include <sys/rsm/rsm_common.h>
 
 static _Thread_local char reason[BASE_REASON_MAX];
+static _Thread_local const char *plain; /* a fixed text instead of `reason`, or NULL */
 
 /* The text is made aside first: an argument may be base_reason() itself. errno stays the caller's. */
 __attribute__((format(printf, 2, 0))) static void reason_set(int error, const char *format, va_list arguments)
@@ -24,7 +25,14 @@ __attribute__((format(printf, 2, 0))) static void reason_set(int error, const ch
 	if (error && used < sizeof(text) - 1)
 		snprintf(text + used, sizeof(text) - used, ": %s", strerror_r(error, buffer, sizeof(buffer)));
 	memcpy(reason, text, sizeof(reason));
+	plain = NULL;
 	errno = kept;
+}
+
+int base_refuse_plain(int code, const char *text)
+{
+	plain = text;
+	return code;
 }
 
 int base_refuse(int code, const char *format, ...)
@@ -49,6 +57,8 @@ int base_refuse_errno(int code, int error, const char *format, ...)
 
 const char *base_reason(void)
 {
+	if (plain)
+		return plain;
 	return reason;
 }
 

@@ -15,6 +15,9 @@
 /* Records the text for this thread and returns `code`, so that a refusal is one line. */
 int base_refuse(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* The same for a fixed text, cheap enough for a call that is made in a loop; `text` lives for ever. */
+int base_refuse_plain(int code, const char *text);
+
 /* The same with ": " and the text of `error` (a positive errno) behind. */
 int base_refuse_errno(int code, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
 

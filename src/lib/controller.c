@@ -88,14 +88,16 @@ static struct lib_controller *controller_of(const char *name)
 static int controller_open(struct lib_controller *c, rsmapi_controller_handle_t *result)
 {
 	if (c->handle == NULL) {
-		struct lib_controller_handle *slot = lib_handle_take();
-		if (slot == NULL) {
+		void *taken;
+		int code = lib_handle_take(&taken);
+		if (code != RSM_SUCCESS) {
 			if (c->references == 0) {
 				c->references = 1;
 				lib_controller_release(c);
 			}
-			return RSMERR_INSUFFICIENT_MEM;
+			return code;
 		}
+		struct lib_controller_handle *slot = taken;
 		slot->controller = c;
 		c->references++;
 		c->handle = lib_handle_publish(slot, LIB_HANDLE_CONTROLLER);

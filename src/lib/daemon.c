@@ -87,6 +87,8 @@ static int send_request(Wire__Request__BodyCase body_case, void *body, int fd)
 	request.body_case = body_case;
 	request.hello = body; /* the members of the oneof are all pointers to messages */
 	size_t length = wire__request__get_packed_size(&request);
+	if (length > WIRE_REQUEST_MAX)
+		return -EMSGSIZE;
 	uint8_t room[PACK_MAX], *packed = length <= sizeof room ? room : malloc(length);
 	if (packed == NULL)
 		return -ENOMEM;
@@ -100,8 +102,12 @@ static int send_request(Wire__Request__BodyCase body_case, void *body, int fd)
 static int take_reply(struct lib_reply *reply)
 {
 	int error = receive(&reply->packet);
+	if (error == -EMFILE && reply->packet.body == NULL)
+		return base_refuse_errno(
+			RSMERR_INSUFFICIENT_RESOURCES, EMFILE,
+			"rsmd's long answer came in a descriptor for which there was no room");
 	/* No room for the descriptors: the answer is there without them, and who needs them will say so. */
-	if (error != 0 && !(error == -EMFILE && reply->packet.body != NULL))
+	if (error != 0 && error != -EMFILE)
 		return daemon_lost("waiting for its answer", -error);
 	reply->message = wire__reply__unpack(NULL, reply->packet.length, reply->packet.body);
 	if (reply->message == NULL || reply->message->id != request_id) {
@@ -122,8 +128,13 @@ int lib_daemon_call(Wire__Request__BodyCase body_case, void *body, int fd, struc
 	if (lib_daemon.socket < 0)
 		return base_refuse(RSMERR_CTLR_NOT_PRESENT, "no conversation with rsmd");
 	int error = send_request(body_case, body, fd);
-	if (error == -ENOMEM || error == -ETOOMANYREFS)
-		return base_refuse_errno(RSMERR_INSUFFICIENT_MEM, -error, "cannot send a request to rsmd");
+	if (error == -ENOMEM)
+		return base_refuse(RSMERR_INSUFFICIENT_MEM, "no memory for a request to rsmd");
+	if (error == -EMFILE || error == -ENFILE || error == -ETOOMANYREFS || error == -EMSGSIZE)
+		return base_refuse_errno(
+			RSMERR_INSUFFICIENT_RESOURCES, -error,
+			"cannot send this request to rsmd (at most %u bytes; a long one needs a descriptor)",
+			WIRE_REQUEST_MAX);
 	if (error != 0)
 		return daemon_lost("asking it", -error);
 	int code = take_reply(&local);
@@ -190,7 +201,9 @@ static int hello_take(const Wire__HelloReply *hello, struct wire_packet *packet)
 				   "older one",
 				   RSM_RELEASE, WIRE_VERSION, hello->release, hello->version);
 	int table = wire_packet_take(packet, 0);
-	int code = table_map(table, hello->status_slots);
+	int code = table < 0 ? base_refuse(RSMERR_INSUFFICIENT_RESOURCES,
+					   "rsmd's status table did not arrive; is RLIMIT_NOFILE reached?")
+			     : table_map(table, hello->status_slots);
 	base_fd_close(&table);
 	if (code == RSM_SUCCESS)
 		code = controllers_copy(hello);

@@ -53,6 +53,17 @@ static int check_range(const void *vaddr, size_t size)
 	return RSM_SUCCESS;
 }
 
+/* Loopback is exempt: there the node's quota decides (rsmapi.md 3.3, check 6). */
+static int check_size(const struct lib_controller *controller, size_t size)
+{
+	if (controller->loopback || lib_daemon.max_exported_bytes == 0 ||
+	    size <= lib_daemon.max_exported_bytes)
+		return RSM_SUCCESS;
+	return base_refuse(RSMERR_BAD_LENGTH,
+			   "%zu bytes are more than a segment of %s may have, %llu (max-exported-memory)",
+			   size, controller->name, (unsigned long long)lib_daemon.max_exported_bytes);
+}
+
 static void export_link(struct lib_export *export)
 {
 	export->following = exports;
@@ -136,9 +147,14 @@ static int export_create(rsmapi_controller_handle_t controller, rsm_memseg_expor
 	int code = check_range(vaddr, size);
 	if (code != RSM_SUCCESS)
 		return code;
-	struct lib_export *export = lib_handle_take();
-	if (export == NULL)
-		return RSMERR_INSUFFICIENT_MEM;
+	code = check_size(c, size);
+	if (code != RSM_SUCCESS)
+		return code;
+	void *slot;
+	code = lib_handle_take(&slot);
+	if (code != RSM_SUCCESS)
+		return code;
+	struct lib_export *export = slot;
 	export->controller = c;
 	export->address = (uintptr_t)vaddr;
 	export->length = size;
@@ -224,22 +240,29 @@ static int rebind_check(const struct lib_export *export, const void *vaddr, size
 static int rebind_memory(struct lib_export *export, uintptr_t address)
 {
 	bool done;
-	uintptr_t old = export->address;
+	const uintptr_t old = export->address;
 	int code = lib_memory_rebind(old, address, export->length, &done);
 	if (code != RSM_SUCCESS)
 		return code;
-	if (!done) {
-		code = lib_memory_acquire(address, export->length);
-		if (code != RSM_SUCCESS)
-			return code;
+	if (done) { /* the same objects, at another address: nothing that rsmd or an importer would see */
+		export->address = address;
+		return RSM_SUCCESS;
 	}
+	code = lib_memory_acquire(address, export->length);
+	if (code != RSM_SUCCESS)
+		return code;
 	export->address = address;
 	code = lib_memory_layout(export);
-	if (code != RSM_SUCCESS)
+	if (code != RSM_SUCCESS) {
 		export->address = old;
-	if (!done)
-		lib_memory_release(code == RSM_SUCCESS ? old : address, export->length);
-	return code;
+		lib_memory_release(address, export->length);
+		return code;
+	}
+	/* Memory that other exports keep must not stay in the hands of this one's importers. */
+	if (atomic_load(&export->published))
+		lib_memory_revoke_kept(old, export->length, NULL, 0);
+	lib_memory_release(old, export->length);
+	return RSM_SUCCESS;
 }
 
 static int export_rebind(rsm_memseg_export_handle_t memseg, void *vaddr, size_t size)

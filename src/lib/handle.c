@@ -39,26 +39,25 @@ static int area_grow(void)
 	return 0;
 }
 
-static struct lib_handle *slot_new(void)
+static int slot_new(struct lib_handle **slot)
 {
-	if (slots_used == LIB_HANDLE_SLOTS) {
-		base_refuse(RSMERR_INSUFFICIENT_RESOURCES,
-			    "this process has %u handles, the most that it can have", LIB_HANDLE_SLOTS);
-		return NULL;
-	}
+	if (slots_used == LIB_HANDLE_SLOTS)
+		return base_refuse(RSMERR_INSUFFICIENT_RESOURCES,
+				   "this process has %u handles, the most that it can have",
+				   LIB_HANDLE_SLOTS);
 	if ((size_t)(slots_used + 1) * LIB_HANDLE_SLOT > atomic_load(&lib_handle_area.committed)) {
 		int error = area_grow();
-		if (error != 0) {
-			base_refuse_errno(RSMERR_INSUFFICIENT_MEM, error, "no memory for another handle");
-			return NULL;
-		}
+		if (error != 0)
+			return base_refuse_errno(RSMERR_INSUFFICIENT_MEM, error,
+						 "no memory for another handle");
 	}
-	return slot_at(slots_used++);
+	*slot = slot_at(slots_used++);
+	return RSM_SUCCESS;
 }
 
-void *lib_handle_take(void)
+int lib_handle_take(void **taken)
 {
-	struct lib_handle *slot;
+	struct lib_handle *slot = NULL;
 	/* A fresh slot while the area is small, then the one that has been free for the longest time. */
 	if (free_first != 0 && slots_used >= 64) {
 		slot = slot_at(free_first - 1);
@@ -67,9 +66,12 @@ void *lib_handle_take(void)
 			free_last = 0;
 		memset(slot + 1, 0, LIB_HANDLE_SLOT - sizeof *slot);
 	} else {
-		slot = slot_new();
+		int code = slot_new(&slot);
+		if (code != RSM_SUCCESS)
+			return code;
 	}
-	return slot;
+	*taken = slot;
+	return RSM_SUCCESS;
 }
 
 void *lib_handle_publish(void *taken, enum lib_handle_kind kind)

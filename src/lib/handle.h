@@ -39,8 +39,8 @@ struct lib_handle_area {
 };
 extern struct lib_handle_area lib_handle_area;
 
-/* Takes a zeroed slot (but for its head); NULL with a reason when none is left. Under lib_lock. */
-void *lib_handle_take(void);
+/* Takes a slot, zeroed but for its head. INSUFFICIENT_RESOURCES, INSUFFICIENT_MEM. Under lib_lock. */
+int lib_handle_take(void **slot);
 
 /* The value to give to the application. From this call on lookups find it. */
 void *lib_handle_publish(void *slot, enum lib_handle_kind kind);

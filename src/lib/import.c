@@ -5,6 +5,8 @@
 #include "base/fd.h"
 #include "lib/lib.h"
 
+#define LENGTH_MAX ((uint64_t)1 << 62) /* bytes; no segment can be as long */
+
 /* Turns rsmd's answer into a layout; takes the memory's descriptors out of the packet, also on error. */
 static int layout_take(const Wire__ConnectReply *answer, struct wire_packet *packet,
 		       struct transport_layout *layout)
@@ -34,13 +36,14 @@ static int layout_take(const Wire__ConnectReply *answer, struct wire_packet *pac
 			return base_refuse(RSMERR_INSUFFICIENT_RESOURCES,
 					   "a descriptor of the segment's memory did not "
 					   "arrive; is RLIMIT_NOFILE reached?");
-		if (from->length > UINT64_MAX - total)
+		/* Bounded so that no sum or rounding of lengths can wrap, here or in a transport. */
+		if (from->length == 0 || from->length > LENGTH_MAX - total)
 			return base_refuse(RSMERR_INTERNAL_ERROR,
 					   "rsmd describes a segment of impossible length");
 		total += from->length;
 		layout->count++;
 	}
-	if (layout->count > 0 && total != answer->length)
+	if (answer->length > LENGTH_MAX || (answer->granted != 0 && total != answer->length))
 		return base_refuse(RSMERR_INTERNAL_ERROR, "rsmd describes %llu bytes of a segment of %llu",
 				   (unsigned long long)total, (unsigned long long)answer->length);
 	return RSM_SUCCESS;
@@ -54,7 +57,7 @@ static struct lib_import *import_of(struct transport_import *transport)
 int transport_layout_fetch(struct transport_import *transport, struct transport_layout *layout)
 {
 	struct lib_import *import = import_of(transport);
-	layout->count = 0;
+	*layout = (struct transport_layout){0};
 	if (import->creator != atomic_load(&lib_pid))
 		return base_refuse(RSMERR_CONN_ABORTED,
 				   "process %d connected this segment; a forked child connects anew",
@@ -109,6 +112,10 @@ static int import_attach(struct lib_import *import, struct lib_reply *reply)
 	struct transport_layout layout;
 	int code = layout_take(answer, &reply->packet, &layout);
 	int signals = wire_packet_take(&reply->packet, layout.fd_count);
+	if (code == RSM_SUCCESS && signals < 0)
+		code = base_refuse(
+			RSMERR_INSUFFICIENT_RESOURCES,
+			"the descriptor of the segment's signals did not arrive; is RLIMIT_NOFILE reached?");
 	if (code == RSM_SUCCESS)
 		code = lib_signal_map(&import->signal, signals);
 	if (code == RSM_SUCCESS)
@@ -163,16 +170,18 @@ static int import_connect(rsmapi_controller_handle_t controller, rsm_node_id_t n
 		return base_refuse(RSMERR_PERM_DENIED,
 				   "0%o is not a permission to ask for; use RSM_PERM_READ, _WRITE or _RDWR",
 				   perm);
-	struct lib_import_slot *slot = lib_handle_take();
-	if (slot == NULL)
-		return RSMERR_INSUFFICIENT_MEM;
+	void *taken;
+	int code = lib_handle_take(&taken);
+	if (code != RSM_SUCCESS)
+		return code;
+	struct lib_import_slot *slot = taken;
 	struct lib_import *import = &slot->import;
 	import->controller = c;
 	import->creator = atomic_load(&lib_pid);
 	import->node = node_id;
 	import->segment_id = segment_id;
 	atomic_store(&import->signal.doorbell, -1);
-	int code = lib_daemon_open();
+	code = lib_daemon_open();
 	if (code == RSM_SUCCESS)
 		code = import_ask(import, perm);
 	if (code != RSM_SUCCESS) {

@@ -27,8 +27,10 @@ const char *rsmx_last_error(void)
 
 const char *rsmx_version(const char **daemon)
 {
+	lib_lock();
 	if (daemon != NULL)
 		*daemon = lib_daemon.socket >= 0 ? lib_daemon.release : "";
+	lib_unlock();
 	return RSM_RELEASE;
 }
 

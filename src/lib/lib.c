@@ -8,17 +8,35 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "lib/export.h"
 #include "lib/memory.h"
 
-#define FORK_WAIT_MS 60000 /* how long a fork waits for the child's copies at the most */
+#define FORK_WAIT_NS 60000000000u /* how long a fork waits for the child's copies at the most */
 
 _Atomic pid_t lib_pid;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int fork_pipe[2] = {-1, -1};
+static int cancel_state; /* of the thread that holds the lock */
+
+/* With the lock held no thread may be cancelled: opening, polling and receiving would be places for it. */
+static void take(void)
+{
+	int state;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	pthread_mutex_lock(&lock);
+	cancel_state = state;
+}
+
+static void give(void)
+{
+	int state = cancel_state;
+	pthread_mutex_unlock(&lock);
+	pthread_setcancelstate(state, NULL);
+}
 
 /*
  * Exported memory is shared, not copy-on-write: a child that writes to its heap would write to its parent's. So the
@@ -27,7 +45,7 @@ static int fork_pipe[2] = {-1, -1};
  */
 static void before_fork(void)
 {
-	pthread_mutex_lock(&lock);
+	take();
 	if (!lib_memory_is_empty() && pipe2(fork_pipe, O_CLOEXEC) != 0)
 		fork_pipe[0] = fork_pipe[1] = -1;
 }
@@ -37,11 +55,12 @@ static void after_fork_parent(void)
 	base_fd_close(&fork_pipe[1]);
 	if (fork_pipe[0] >= 0) {
 		struct pollfd child_done = {.fd = fork_pipe[0], .events = POLLIN};
-		while (poll(&child_done, 1, FORK_WAIT_MS) < 0 && errno == EINTR)
+		const uint64_t end = base_clock_ns() + FORK_WAIT_NS;
+		while (poll(&child_done, 1, base_clock_ms_until(end)) < 0 && errno == EINTR)
 			;
 	}
 	base_fd_close(&fork_pipe[0]);
-	pthread_mutex_unlock(&lock);
+	give();
 }
 
 static void after_fork_child(void)
@@ -52,7 +71,7 @@ static void after_fork_child(void)
 	base_fd_close(&fork_pipe[1]);
 	lib_export_forked();
 	lib_daemon_close(); /* the conversation is the parent's; we close our copy of its socket */
-	pthread_mutex_unlock(&lock);
+	give();
 }
 
 static void make_ready(void)
@@ -64,13 +83,14 @@ static void make_ready(void)
 void lib_lock(void)
 {
 	pthread_once(&once, make_ready);
-	pthread_mutex_lock(&lock);
+	take();
 }
 
 void lib_unlock(void)
 {
-	pthread_mutex_unlock(&lock);
-	lib_log_flush();
+	struct lib_log_sink sink = lib_log_sink;
+	give();
+	lib_log_flush(&sink);
 }
 
 /* The transports see one lock per import; ours is one for all. */

@@ -54,9 +54,10 @@ void lib_controller_release(struct lib_controller *controller);
  */
 struct lib_signal {
 	struct segment_signal *_Atomic memory;
-	uint32_t slot;                            /* own slot in it */
-	_Atomic int doorbell;                     /* descriptor for poll, or -1 */
-	uint32_t pollfd_references;               /* under lib_lock */
+	uint32_t slot;              /* own slot in it */
+	_Atomic int doorbell;       /* descriptor for poll, or -1 */
+	uint32_t pollfd_references; /* under lib_lock */
+	_Atomic bool is_stale; /* rsmd has put other memory in its place that we could not take over yet */
 	_Atomic uint16_t spin_skip, spin_backoff; /* signal.c: when a wait spins before it sleeps */
 	uint64_t id;                              /* rsmd's id of the handle */
 	uint32_t session;                         /* conversation that the id belongs to */
@@ -74,7 +75,7 @@ struct lib_export {
 	size_t length;
 	uint32_t flags;
 	const struct segment_status *status;
-	bool published;
+	_Atomic bool published; /* read by post without the lock */
 	rsm_memseg_id_t segment_id;
 	struct lib_export *previous, *following; /* all exports of this process, under lib_lock */
 };

@@ -1,20 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* rsmx_set_log, and the few texts that wait for the lock to be given back. Thread-local: no lock needed. */
+/* rsmx_set_log, and the few texts that wait for the lock to be given back. The texts are thread-local, who gets them is under lib_lock. */
 #include "lib/log.h"
+#include "lib/lib.h"
 
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 
 #define PENDING_MAX 4
 #define TEXT_MAX    256 /* bytes */
 
-static pthread_mutex_t sink_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct {
-	rsmx_log_callback_t callback;
-	void *context;
-	rsmx_log_level_t level;
-} sink;
+struct lib_log_sink lib_log_sink;
 
 static _Thread_local struct {
 	unsigned count;
@@ -24,11 +19,9 @@ static _Thread_local struct {
 
 void rsmx_set_log(rsmx_log_callback_t callback, void *context, rsmx_log_level_t level)
 {
-	pthread_mutex_lock(&sink_lock);
-	sink.callback = callback;
-	sink.context = context;
-	sink.level = level;
-	pthread_mutex_unlock(&sink_lock);
+	lib_lock();
+	lib_log_sink = (struct lib_log_sink){.callback = callback, .context = context, .level = level};
+	lib_unlock();
 }
 
 void lib_log(rsmx_log_level_t level, const char *format, ...)
@@ -42,17 +35,10 @@ void lib_log(rsmx_log_level_t level, const char *format, ...)
 	pending.level[pending.count++] = level;
 }
 
-void lib_log_flush(void)
+void lib_log_flush(const struct lib_log_sink *sink)
 {
-	if (pending.count == 0)
-		return;
-	pthread_mutex_lock(&sink_lock);
-	rsmx_log_callback_t callback = sink.callback;
-	void *context = sink.context;
-	rsmx_log_level_t level = sink.level;
-	pthread_mutex_unlock(&sink_lock);
-	for (unsigned i = 0; i < pending.count && callback != NULL; i++)
-		if (pending.level[i] <= level)
-			callback(context, pending.level[i], pending.text[i]);
+	for (unsigned i = 0; i < pending.count && sink->callback != NULL; i++)
+		if (pending.level[i] <= sink->level)
+			sink->callback(sink->context, pending.level[i], pending.text[i]);
 	pending.count = 0;
 }

@@ -5,13 +5,21 @@
 
 #include "rsm/ext.h"
 
+/* Who wants to be told; under lib_lock. */
+struct lib_log_sink {
+	rsmx_log_callback_t callback;
+	void *context;
+	rsmx_log_level_t level;
+};
+extern struct lib_log_sink lib_log_sink;
+
 /*
- * Notes an event. May be called under lib_lock: texts are kept until lib_unlock hands them to the callback, which
- * runs with no lock held; when more than a few gather, the newer ones are dropped.
+ * Notes an event, under lib_lock. It is kept, per thread, until lib_unlock hands it to the callback, which so runs with no
+ * lock held; when more than a few gather, the newer ones are dropped.
  */
 void lib_log(rsmx_log_level_t level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Hands noted events to the callback. Called by lib_unlock after the lock was given back. */
-void lib_log_flush(void);
+/* Hands this thread's noted events to `sink`. Called by lib_unlock after the lock was given back. */
+void lib_log_flush(const struct lib_log_sink *sink);
 
 #endif

@@ -28,7 +28,7 @@ static int check_window(const struct lib_import *import, void *const *address, r
 		return base_refuse(RSMERR_BAD_MEM_ALIGNMENT,
 				   "offset %lld must be a multiple of the page size, %zu", (long long)offset,
 				   page);
-	if (attr == RSM_MAP_FIXED && (uintptr_t)*address % page != 0)
+	if ((attr & RSM_MAP_FIXED) != 0 && (uintptr_t)*address % page != 0)
 		return base_refuse(RSMERR_BAD_MEM_ALIGNMENT,
 				   "address %p must be a multiple of the page size, %zu", *address, page);
 	if (transport_is_aborted(&import->transport))
@@ -51,8 +51,8 @@ static int import_map(struct lib_import *import, void **address, rsm_attribute_t
 	int protection = perm == RSM_PERM_NONE          ? PROT_NONE
 			 : (perm & RSM_PERM_WRITE) != 0 ? PROT_READ | PROT_WRITE
 							: PROT_READ;
-	void *at = attr == RSM_MAP_FIXED ? *address : NULL;
-	code = import->transport.ops->map(&import->transport, &at, attr == RSM_MAP_FIXED, protection,
+	void *at = (attr & RSM_MAP_FIXED) != 0 ? *address : NULL;
+	code = import->transport.ops->map(&import->transport, &at, (attr & RSM_MAP_FIXED) != 0, protection,
 					  (uint64_t)offset, length);
 	if (code == RSM_SUCCESS)
 		*address = at;

@@ -2,12 +2,14 @@
 /* Which memory stands behind an export: acquire, release, revoke, rebind; see memory.h. Under lib_lock. */
 #include "lib/memory.h"
 
+#include <search.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "lib/export.h"
 #include "lib/object.h"
 #include "segment/memfd.h"
 
@@ -16,6 +18,21 @@
 static bool is_private(const struct segment_range *range)
 {
 	return range->kind == SEGMENT_RANGE_ANONYMOUS || range->kind == SEGMENT_RANGE_PRIVATE_FILE;
+}
+
+/*
+ * Makes an unused sealed object private memory again. If that cannot be done (no memory), the contents stay where they
+ * are, away from former importers, and the object stays with them until the next attempt.
+ */
+static void give_back(struct lib_object *object)
+{
+	if (lib_object_return(object) == RSM_SUCCESS) {
+		lib_object_discard(object);
+		return;
+	}
+	lib_log(RSMX_LOG_WARNING, "%zu bytes at 0x%lx stay shared memory: %s", object->length,
+		(unsigned long)object->start, base_reason());
+	lib_object_move(object);
 }
 
 /* Puts neighbouring private mappings behind one sealed object. */
@@ -34,10 +51,8 @@ static int adopt(const struct segment_range *list, size_t count, bool huge)
 	for (size_t i = 0; i < count && code == RSM_SUCCESS; i++)
 		code = segment_adopt(&list[i], object->fd, list[i].start - start, &guard);
 	segment_guard_close(&guard);
-	if (code != RSM_SUCCESS) {
-		lib_object_return(object);
-		lib_object_discard(object);
-	}
+	if (code != RSM_SUCCESS)
+		give_back(object);
 	return code;
 }
 
@@ -52,7 +67,8 @@ static int offer(const struct segment_range *range, Wire__ObjectKind kind, int f
 	Wire__ObjectOffer message = WIRE__OBJECT_OFFER__INIT;
 	message.kind = kind;
 	message.address = range->start;
-	message.length = range->offset + (range->end - range->start);
+	message.length =
+		range->end - range->start + (kind == WIRE__OBJECT_KIND__OBJECT_FILE ? range->offset : 0);
 	message.shmid = kind == WIRE__OBJECT_KIND__OBJECT_SYSV ? (uint32_t)range->inode : 0;
 	struct lib_reply reply = {0};
 	int code = lib_daemon_call(WIRE__REQUEST__BODY_OBJECT_OFFER, &message, fd, &reply);
@@ -138,12 +154,38 @@ static void drop_unused(uintptr_t start, uintptr_t end)
 	struct lib_object *object;
 	for (uintptr_t at = start; (object = lib_object_first(at, end)) != NULL;) {
 		at = object->start + object->length;
-		if (object->references > 0 || object->allocation != 0)
+		if (object->references > 0 || object->allocation)
 			continue;
 		if (object->sealed)
-			lib_object_return(object);
-		lib_object_discard(object);
+			give_back(object);
+		else
+			lib_object_discard(object);
 	}
+}
+
+static size_t count_pieces(uintptr_t start, uintptr_t end)
+{
+	size_t pieces = 0;
+	struct lib_object *object;
+	for (uintptr_t at = start; (object = lib_object_first(at, end)) != NULL; pieces++)
+		at = object->start + object->length;
+	return pieces;
+}
+
+/* A cut gives every export over the place one piece more: none may get too many. */
+static int check_cut(uintptr_t border)
+{
+	for (struct lib_export *export = lib_export_list(); export != NULL; export = export->following) {
+		uintptr_t end = export->address + export->length;
+		if (export->address < border && border < end &&
+		    count_pieces(export->address, end) >= SEGMENT_EXTENTS_MAX)
+			return base_refuse(RSMERR_INSUFFICIENT_RESOURCES,
+					   "the range cuts memory at 0x%lx that another segment of this "
+					   "process covers, which "
+					   "consists of %d pieces already, the most that are possible",
+					   (unsigned long)border, SEGMENT_EXTENTS_MAX);
+	}
+	return RSM_SUCCESS;
 }
 
 /* Makes [start, end) consist of whole objects. */
@@ -154,7 +196,9 @@ static int cut_borders(uintptr_t start, uintptr_t end)
 		struct lib_object *object = lib_object_first(borders[i] - 1, borders[i]);
 		if (object == NULL || object->start + object->length <= borders[i])
 			continue;
-		int code = lib_object_cut(object, borders[i]);
+		int code = check_cut(borders[i]);
+		if (code == RSM_SUCCESS)
+			code = lib_object_cut(object, borders[i]);
 		if (code != RSM_SUCCESS)
 			return code;
 	}
@@ -196,7 +240,6 @@ int lib_memory_acquire(uintptr_t address, size_t length)
 	int code = check_mapped(address, length);
 	if (code == RSM_SUCCESS)
 		code = cut_borders(address, end);
-	size_t pieces = 0;
 	for (uintptr_t at = address; at < end && code == RSM_SUCCESS;) {
 		struct lib_object *object = lib_object_first(at, end);
 		uintptr_t gap_end = object == NULL ? end : object->start;
@@ -209,10 +252,7 @@ int lib_memory_acquire(uintptr_t address, size_t length)
 			code = renew(object);
 		at = object->start + object->length;
 	}
-	for (uintptr_t at = address; at < end && code == RSM_SUCCESS; pieces++) {
-		struct lib_object *object = lib_object_first(at, end);
-		at = object->start + object->length;
-	}
+	size_t pieces = count_pieces(address, end);
 	if (code == RSM_SUCCESS && pieces > SEGMENT_EXTENTS_MAX)
 		code = base_refuse(
 			RSMERR_INSUFFICIENT_RESOURCES,
@@ -265,8 +305,11 @@ int lib_memory_layout(const struct lib_export *export)
 	return lib_daemon_call(WIRE__REQUEST__BODY_EXPORT_LAYOUT, &message, -1, NULL);
 }
 
+/* `ids` NULL: every object counts as held by importers. */
 static bool is_listed(uint64_t id, const uint64_t *ids, size_t count)
 {
+	if (ids == NULL)
+		return true;
 	for (size_t i = 0; i < count; i++)
 		if (ids[i] == id)
 			return true;
@@ -293,7 +336,7 @@ void lib_memory_revoke_kept(uintptr_t address, size_t length, const uint64_t *ob
 	struct lib_object *object;
 	for (uintptr_t at = address; (object = lib_object_first(at, address + length)) != NULL;
 	     at = object->start + object->length)
-		if (object->sealed && (object->references > 1 || object->allocation != 0) &&
+		if (object->sealed && (object->references > 1 || object->allocation) &&
 		    is_listed(object->id, objects, count))
 			lib_object_move(object);
 }
@@ -306,7 +349,7 @@ static bool rebind_fits(uintptr_t from, uintptr_t to, size_t length)
 	struct lib_object *object;
 	for (uintptr_t at = from; (object = lib_object_first(at, from + length)) != NULL;
 	     at = object->start + object->length)
-		if (!object->sealed || object->references != 1 || object->allocation != 0 || object->huge ||
+		if (!object->sealed || object->references != 1 || object->allocation || object->huge ||
 		    object->session != lib_daemon.session)
 			return false;
 	if (lib_object_first(to, to + length) != NULL)
@@ -325,8 +368,10 @@ static int rebind_object(struct lib_object *object, uintptr_t to)
 {
 	struct segment_range *list = NULL;
 	size_t count = 0;
-	lib_object_return(object);
-	int code = segment_range_list((void *)to, object->length, &list, &count);
+	int code = lib_object_return(object);
+	if (code != RSM_SUCCESS)
+		return code;
+	code = segment_range_list((void *)to, object->length, &list, &count);
 	struct segment_guard guard;
 	lib_object_guard(&guard);
 	for (size_t i = 0; i < count && code == RSM_SUCCESS; i++)
@@ -361,65 +406,96 @@ int lib_memory_rebind(uintptr_t from, uintptr_t to, size_t length, bool *done)
 
 /* ---- rsmx_alloc ---- */
 
+/* What rsmx_alloc returned and rsmx_free has not taken back; in a forked child too, where no object stands behind it. */
+struct allocation {
+	uintptr_t start;
+	size_t length; /* bytes */
+};
+
+static void *allocations; /* tree, by start */
+
+static int compare_allocations(const void *a, const void *b)
+{
+	const struct allocation *left = a, *right = b;
+	return left->start < right->start ? -1 : left->start > right->start;
+}
+
+/* Maps an object anywhere and enters both in their trees; false leaves everything as it was. */
+static bool allocation_map(struct lib_object *object, struct allocation *allocation)
+{
+	void *memory = mmap(NULL, object->length, PROT_READ | PROT_WRITE, MAP_SHARED, object->fd, 0);
+	if (memory == MAP_FAILED)
+		return false;
+	allocation->start = object->start = (uintptr_t)memory;
+	allocation->length = object->length;
+	object->allocation = true;
+	struct allocation **node = tsearch(allocation, &allocations, compare_allocations);
+	if (node != NULL && lib_object_enter(object))
+		return true;
+	if (node != NULL)
+		tdelete(allocation, &allocations, compare_allocations);
+	munmap(memory, object->length);
+	object->length = 0; /* stands nowhere */
+	return false;
+}
+
 int lib_memory_allocate(size_t length, bool huge, void **address)
 {
-	struct lib_object *object;
+	struct allocation *allocation = malloc(sizeof *allocation);
+	if (allocation == NULL)
+		return base_refuse(RSMERR_INSUFFICIENT_MEM, "no memory to describe an allocation");
+	struct lib_object *object = NULL;
 	int code = lib_object_create(length, huge, &object);
-	if (code != RSM_SUCCESS)
-		return code;
-	void *memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, object->fd, 0);
-	object->start = memory == MAP_FAILED ? 0 : (uintptr_t)memory;
-	object->allocation = object->start;
-	if (memory != MAP_FAILED && lib_object_enter(object)) {
-		*address = memory;
+	if (object != NULL && allocation_map(object, allocation)) {
+		*address = (void *)object->start;
 		return RSM_SUCCESS;
 	}
-	if (memory != MAP_FAILED)
-		munmap(memory, length);
+	free(allocation);
+	if (object == NULL)
+		return code;
 	lib_object_discard(object);
-	return base_refuse(RSMERR_INSUFFICIENT_MEM,
-			   huge ? "%zu bytes of huge pages are not free; see vm.nr_hugepages"
-				: "no address space for %zu bytes",
-			   length);
+	return huge ? base_refuse(RSMERR_INSUFFICIENT_MEM,
+				  "%zu bytes of huge pages are not free; see vm.nr_hugepages", length)
+		    : base_refuse(RSMERR_INSUFFICIENT_MEM, "no address space for %zu bytes", length);
 }
 
 int lib_memory_free(void *address)
 {
-	uintptr_t start = (uintptr_t)address, end = start;
+	const struct allocation key = {.start = (uintptr_t)address};
+	struct allocation *const *node = tfind(&key, &allocations, compare_allocations);
+	if (node == NULL)
+		return base_refuse(RSMERR_BAD_ADDR,
+				   "%p is not what rsmx_alloc returned, or was freed already", address);
+	struct allocation *allocation = *node;
+	const uintptr_t start = allocation->start, end = start + allocation->length;
 	struct lib_object *object;
-	while ((object = lib_object_first(end, end + 1)) != NULL && object->allocation == start &&
-	       start != 0) {
+	for (uintptr_t at = start; (object = lib_object_first(at, end)) != NULL;
+	     at = object->start + object->length)
 		if (object->references > 0)
 			return base_refuse(
 				RSMERR_SEG_IN_USE,
 				"an export segment still covers memory at %p; destroy it before rsmx_free",
 				address);
-		end = object->start + object->length;
-	}
-	if (end == start)
-		return base_refuse(RSMERR_BAD_ADDR,
-				   "%p is not what rsmx_alloc returned, or was freed already", address);
-	while ((object = lib_object_first(start, end)) != NULL) {
-		munmap((void *)object->start, object->length);
+	munmap(address, allocation->length);
+	while ((object = lib_object_first(start, end)) != NULL)
 		lib_object_discard(object);
-	}
+	tdelete(allocation, &allocations, compare_allocations);
+	free(allocation);
 	return RSM_SUCCESS;
 }
 
 /* ---- fork ---- */
 
+/*
+ * A private copy of what the object shows; pages that the application replaced are left alone. Where no copy can be made
+ * the child sees the parent's later stores, but at least it cannot make any.
+ */
 static void forked(struct lib_object *object)
 {
-	struct segment_range *list = NULL;
-	size_t count = 0;
-	if (!object->sealed ||
-	    segment_range_list((void *)object->start, object->length, &list, &count) != RSM_SUCCESS)
-		return;
-	for (size_t i = 0; i < count; i++)
-		if (list[i].inode == object->inode && list[i].device == object->device)
-			segment_copy_private((void *)list[i].start, list[i].end - list[i].start, object->fd,
-					     list[i].offset);
-	free(list);
+	if (object->sealed &&
+	    !segment_copy_private((void *)object->start, object->length, object->fd, object->offset))
+		mmap((void *)object->start, object->length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED,
+		     object->fd, (off_t)object->offset);
 }
 
 void lib_memory_forked(void)

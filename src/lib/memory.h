@@ -31,8 +31,8 @@ int lib_memory_layout(const struct lib_export *export);
 int lib_memory_revoke(uintptr_t address, size_t length, const uint64_t *objects, size_t count);
 
 /*
- * The same before lib_memory_release of the only other user: objects that it will turn back into private memory
- * need not be moved first.
+ * The same before lib_memory_release, for those objects only that will stay shared memory after it (other exports or an
+ * allocation keep them). `objects` NULL: all such.
  */
 void lib_memory_revoke_kept(uintptr_t address, size_t length, const uint64_t *objects, size_t count);
 

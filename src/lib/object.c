@@ -101,6 +101,7 @@ int lib_object_create(size_t length, bool huge, struct lib_object **created)
 	struct lib_object *object = calloc(1, sizeof *object);
 	if (object == NULL)
 		return base_refuse(RSMERR_INSUFFICIENT_MEM, "no memory to describe exported memory");
+	object->fd = -1;
 	Wire__ObjectCreate create = WIRE__OBJECT_CREATE__INIT;
 	create.length = length;
 	create.huge = huge;
@@ -125,6 +126,7 @@ int lib_object_create(size_t length, bool huge, struct lib_object **created)
 		lib_reply_clear(&reply);
 	}
 	if (code != RSM_SUCCESS) {
+		base_fd_close(&object->fd);
 		free(object);
 		return code;
 	}
@@ -157,19 +159,50 @@ static void object_become(struct lib_object *object, struct lib_object *fresh)
 	free(fresh);
 }
 
+/*
+ * Tells the importers of every published export over [start, end) that its memory is about to move: what they do
+ * meanwhile waits, or is done again. lib_object_relayout ends it.
+ */
+static int hold(uintptr_t start, uintptr_t end)
+{
+	int code = RSM_SUCCESS;
+	for (struct lib_export *export = lib_export_list(); export != NULL && code == RSM_SUCCESS;
+	     export = export->following) {
+		if (export->address >= end || export->address + export->length <= start ||
+		    !export->published || export->signal.session != lib_daemon.session)
+			continue;
+		Wire__ExportLayout message = WIRE__EXPORT_LAYOUT__INIT;
+		message.export_id = export->signal.id;
+		message.hold = true;
+		code = lib_daemon_call(WIRE__REQUEST__BODY_EXPORT_LAYOUT, &message, -1, NULL);
+	}
+	return code;
+}
+
+/* Moves the pages of [start, object's end) to `fresh`. Importers are held from before the first page until relayout. */
+static int move_to(struct lib_object *object, uintptr_t start, struct lib_object *fresh)
+{
+	int code = hold(object->start, object->start + object->length);
+	if (code != RSM_SUCCESS)
+		return code;
+	struct segment_guard guard;
+	lib_object_guard(&guard);
+	code = segment_move((void *)start, fresh->length, object->fd,
+			    object->offset + (start - object->start), fresh->fd, 0, &guard);
+	segment_guard_close(&guard);
+	return code;
+}
+
 int lib_object_move(struct lib_object *object)
 {
 	struct lib_object *fresh = NULL;
 	int code = lib_object_create(object->length, object->huge, &fresh);
 	if (fresh == NULL)
 		return code;
-	struct segment_guard guard;
-	lib_object_guard(&guard);
-	code = segment_move((void *)object->start, object->length, object->fd, object->offset, fresh->fd, 0,
-			    &guard);
-	segment_guard_close(&guard);
+	code = move_to(object, object->start, fresh);
 	if (code != RSM_SUCCESS) {
 		lib_object_discard(fresh);
+		lib_object_relayout(object->start, object->start + object->length);
 		return code;
 	}
 	uint64_t old = object->id;
@@ -188,70 +221,38 @@ int lib_object_cut(struct lib_object *object, uintptr_t address)
 				   "export the same "
 				   "range or one that lies apart",
 				   (unsigned long)address);
-	size_t front = address - object->start;
-	struct lib_object *tail = calloc(1, sizeof *tail), *fresh = NULL;
-	if (tail == NULL)
-		return base_refuse(RSMERR_INSUFFICIENT_MEM, "no memory to describe exported memory");
-	int code = lib_object_create(object->length - front, object->huge, &fresh);
-	if (fresh == NULL) {
-		free(tail);
+	const size_t front = address - object->start, back = object->length - front;
+	const uintptr_t end = object->start + object->length;
+	struct lib_object *fresh = NULL;
+	int code = lib_object_create(back, object->huge, &fresh);
+	if (fresh == NULL)
 		return code;
-	}
-	struct segment_guard guard;
-	lib_object_guard(&guard);
-	code = segment_move((void *)address, object->length - front, object->fd, object->offset + front,
-			    fresh->fd, 0, &guard);
-	segment_guard_close(&guard);
+	code = move_to(object, address, fresh);
 	if (code != RSM_SUCCESS) {
-		free(tail);
 		lib_object_discard(fresh);
+		lib_object_relayout(object->start, end);
 		return code;
 	}
-	*tail = *object;
-	tail->start = address;
-	tail->length = object->length - front;
-	tail->fd = -1;
-	object_become(tail, fresh);
-	uintptr_t end = object->start + object->length;
+	fresh->start = address;
+	fresh->allocation = object->allocation;
+	fresh->references = object->references;
 	object->length = front;
-	if (!lib_object_enter(
-		    tail)) /* cannot fail for order, only for memory: then it can be exported no more */
-		return base_refuse(RSMERR_INSUFFICIENT_MEM, "no memory to describe exported memory");
+	if (!lib_object_enter(fresh))
+		code = base_refuse(RSMERR_INSUFFICIENT_MEM, "no memory to describe exported memory");
 	/* The front still lies in the old object, which reaches further than the front: it gets fresh memory too. */
-	code = lib_object_move(object);
-	return code != RSM_SUCCESS ? code : lib_object_relayout(object->start, end);
+	int front_code = lib_object_move(object);
+	int back_code = lib_object_relayout(object->start, end);
+	return code != RSM_SUCCESS ? code : front_code != RSM_SUCCESS ? front_code : back_code;
 }
 
-/*
- * The application may have unmapped or replaced part of the range, against the rules: only what still is our object is
- * turned back, by halves where there are holes.
- */
-static void return_range(struct lib_object *object, uintptr_t start, size_t length,
-			 const struct segment_guard *guard)
-{
-	struct segment_range *list = NULL;
-	size_t count = 0;
-	if (segment_range_list((void *)start, length, &list, &count) != RSM_SUCCESS) {
-		size_t page = object->huge ? (size_t)2 << 20 : 4096, half = length / 2 / page * page;
-		if (half == 0)
-			return;
-		return_range(object, start, half, guard);
-		return_range(object, start + half, length - half, guard);
-		return;
-	}
-	for (size_t i = 0; i < count; i++)
-		if (list[i].inode == object->inode && list[i].device == object->device)
-			segment_return((void *)list[i].start, list[i].end - list[i].start, object->fd,
-				       list[i].offset, guard);
-	free(list);
-}
-
-void lib_object_return(struct lib_object *object)
+int lib_object_return(struct lib_object *object)
 {
 	struct segment_guard guard;
 	lib_object_guard(&guard);
-	return_range(object, object->start, object->length, &guard);
+	/* What the application has unmapped or replaced meanwhile, against the rules, is left alone. */
+	int code = segment_return((void *)object->start, object->length, object->fd, object->offset, &guard);
 	segment_guard_close(&guard);
+	return code;
 }
 
 int lib_object_relayout(uintptr_t start, uintptr_t end)

@@ -26,8 +26,8 @@ struct lib_object {
 	ino_t inode;
 	bool sealed; /* made by rsmd: can be moved, and turned back into private memory */
 	bool huge;
-	uintptr_t allocation; /* rsmx_alloc: start of the allocation, which keeps the object alive; else 0 */
-	unsigned references;  /* exports that cover it */
+	bool allocation;     /* part of an rsmx_alloc, which keeps the object alive */
+	unsigned references; /* exports that cover it */
 };
 
 /* The first object that overlaps [start, end), or NULL. */
@@ -50,7 +50,7 @@ int lib_object_move(struct lib_object *object);
 int lib_object_cut(struct lib_object *object, uintptr_t address);
 
 /* Turns what still stands at the object's range back into private memory. */
-void lib_object_return(struct lib_object *object);
+int lib_object_return(struct lib_object *object);
 
 /* Tells rsmd the new layout of every export that covers [start, end). */
 int lib_object_relayout(uintptr_t start, uintptr_t end);

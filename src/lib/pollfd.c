@@ -115,8 +115,10 @@ static int consume_ready(struct pollfd fds[], nfds_t nfds)
 		if (signal != NULL) {
 			if (lib_signal_consume(signal))
 				fds[i].revents = POLLRDNORM;
+			else if (!lib_signal_is_aborted(signal)) /* hung up also when rsmd is gone */
+				fds[i].revents &= POLLHUP;
 			else
-				fds[i].revents = lib_signal_is_aborted(signal) ? POLLHUP : 0;
+				fds[i].revents = POLLHUP;
 		}
 		count += fds[i].revents != 0;
 	}

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/cpu.h"
 #include "lib/lib.h"
 #include "segment/memfd.h"
 
@@ -64,39 +65,62 @@ int lib_signal_replace(struct lib_signal *signal, int fd)
 	int code = segment_memfd_verify(fd, SEGMENT_SIGNAL_SIZE, true, true);
 	if (code != RSM_SUCCESS)
 		return code;
-	/* A second view of the old memory (length 0 duplicates a shared mapping), to wake who sleeps there. */
+	/* A second view of the old memory (length 0 duplicates a shared mapping): its events and sleepers are ours. */
 	struct segment_signal *old = mremap(memory, 0, SEGMENT_SIGNAL_SIZE, MREMAP_MAYMOVE);
+	if (old == MAP_FAILED)
+		return base_refuse_errno(RSMERR_INSUFFICIENT_RESOURCES, errno,
+					 "no room for fresh signal memory");
 	if (mmap(memory, SEGMENT_SIGNAL_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) ==
-	    MAP_FAILED)
+	    MAP_FAILED) {
 		code = base_refuse_errno(RSMERR_INSUFFICIENT_RESOURCES, errno,
 					 "cannot map fresh signal memory");
-	if (old != MAP_FAILED) {
+	} else {
+		uint32_t pending = atomic_exchange(&old[signal->slot].events, 0) & SEGMENT_SIGNAL_COUNT;
+		atomic_fetch_add(&memory[signal->slot].events, pending);
 		futex(&old[signal->slot].events, FUTEX_WAKE, INT32_MAX, NULL);
-		munmap(old, SEGMENT_SIGNAL_SIZE);
 	}
+	munmap(old, SEGMENT_SIGNAL_SIZE);
 	return code;
+}
+
+/* Asks rsmd for the segment's signal memory and maps it, in the place of stale memory if there is some. */
+static int memory_fetch(struct lib_signal *signal)
+{
+	int code = lib_daemon_check(signal->session);
+	if (code != RSM_SUCCESS)
+		return code;
+	Wire__Signals signals = WIRE__SIGNALS__INIT;
+	signals.export_id = signal->id;
+	struct lib_reply reply = {0};
+	code = lib_daemon_call(WIRE__REQUEST__BODY_SIGNALS, &signals, -1, &reply);
+	if (code != RSM_SUCCESS)
+		return code;
+	if (reply.packet.fd_count == 0)
+		code = base_refuse(
+			RSMERR_INSUFFICIENT_RESOURCES,
+			"no descriptor came for the segment's signal memory; is RLIMIT_NOFILE reached?");
+	else if (atomic_load(&signal->memory) == NULL)
+		code = lib_signal_map(signal, reply.packet.fds[0]);
+	else
+		code = lib_signal_replace(signal, reply.packet.fds[0]);
+	lib_reply_clear(&reply);
+	if (code == RSM_SUCCESS)
+		atomic_store(&signal->is_stale, false);
+	return code;
+}
+
+static bool is_ready(const struct lib_signal *signal)
+{
+	return atomic_load_explicit(&signal->memory, memory_order_acquire) != NULL &&
+	       !atomic_load_explicit(&signal->is_stale, memory_order_relaxed);
 }
 
 int lib_signal_ready(struct lib_signal *signal)
 {
-	if (atomic_load_explicit(&signal->memory, memory_order_acquire) != NULL)
+	if (is_ready(signal))
 		return RSM_SUCCESS;
 	lib_lock();
-	int code = RSM_SUCCESS;
-	if (atomic_load(&signal->memory) == NULL &&
-	    (code = lib_daemon_check(signal->session)) == RSM_SUCCESS) {
-		Wire__Signals signals = WIRE__SIGNALS__INIT;
-		signals.export_id = signal->id;
-		struct lib_reply reply = {0};
-		code = lib_daemon_call(WIRE__REQUEST__BODY_SIGNALS, &signals, -1, &reply);
-		if (code == RSM_SUCCESS && reply.packet.fd_count == 0)
-			code = base_refuse(RSMERR_INSUFFICIENT_RESOURCES,
-					   "no descriptor came for the segment's signal "
-					   "memory; is RLIMIT_NOFILE reached?");
-		if (code == RSM_SUCCESS)
-			code = lib_signal_map(signal, reply.packet.fds[0]);
-		lib_reply_clear(&reply);
-	}
+	int code = is_ready(signal) ? RSM_SUCCESS : memory_fetch(signal);
 	lib_unlock();
 	return code;
 }
@@ -121,8 +145,8 @@ static bool post_slot(struct segment_signal *slot, uint_t flags)
 			return false;
 	} while (!atomic_compare_exchange_weak(&slot->events, &events,
 					       events + 1)); /* a full fence: data before event */
-	if (atomic_load(&slot->waiters) != 0)
-		futex(&slot->events, FUTEX_WAKE, 1, NULL);
+	if (atomic_load(&slot->waiters) != 0 && atomic_exchange(&slot->waiters, 0) != 0)
+		futex(&slot->events, FUTEX_WAKE, INT32_MAX, NULL);
 	return count == 0 && atomic_load_explicit(&slot->doorbell, memory_order_acquire) != 0;
 }
 
@@ -150,15 +174,12 @@ static int post_to_exporter(struct lib_import *import, uint_t flags)
 
 static int post_to_importers(struct lib_export *export, uint_t flags)
 {
-	struct segment_signal *memory = atomic_load_explicit(&export->signal.memory, memory_order_acquire);
-	if (!export->published)
+	if (!atomic_load_explicit(&export->published, memory_order_relaxed))
 		return RSM_SUCCESS; /* nobody receives */
-	if (memory == NULL) {
-		int code = lib_signal_ready(&export->signal);
-		if (code != RSM_SUCCESS)
-			return code;
-		memory = atomic_load(&export->signal.memory);
-	}
+	int code = lib_signal_ready(&export->signal);
+	if (code != RSM_SUCCESS)
+		return code;
+	struct segment_signal *memory = atomic_load_explicit(&export->signal.memory, memory_order_acquire);
 	uint32_t high = atomic_load_explicit(&memory[0].high, memory_order_acquire);
 	if (high >= SEGMENT_SIGNAL_SLOTS)
 		high = SEGMENT_SIGNAL_SLOTS - 1;
@@ -231,7 +252,7 @@ static bool spin(struct lib_signal *signal, const struct segment_signal *slot, u
 				atomic_store_explicit(&signal->spin_backoff, 0, memory_order_relaxed);
 				return true;
 			}
-			__builtin_ia32_pause();
+			base_cpu_relax();
 		}
 	uint32_t backoff = atomic_load_explicit(&signal->spin_backoff, memory_order_relaxed) * 2 + 1;
 	backoff = backoff > SPIN_SKIP_MAX ? SPIN_SKIP_MAX : backoff;
@@ -248,14 +269,12 @@ static int sleep_on(struct lib_signal *signal, struct segment_signal *slot, uint
 	/* With a time limit the kernel never restarts the call, so a handler ends it also with SA_RESTART. */
 	const struct timespec limit = {.tv_sec = (time_t)(ns / 1000000000u),
 				       .tv_nsec = (long)(ns % 1000000000u)};
+	atomic_store(&slot->waiters, 1);
 	/* An abort raises the generation first and then changes the word: seen here, or the futex does not sleep. */
 	uint32_t events = atomic_load(&slot->events);
 	if ((events & SEGMENT_SIGNAL_COUNT) != 0 || lib_signal_is_aborted(signal))
 		return 0;
-	atomic_fetch_add(&slot->waiters, 1);
-	int error = futex(&slot->events, FUTEX_WAIT, events, &limit) == 0 ? 0 : errno;
-	atomic_fetch_sub(&slot->waiters, 1);
-	return error;
+	return futex(&slot->events, FUTEX_WAIT, events, &limit) == 0 ? 0 : errno;
 }
 
 static int refuse_aborted(void)
@@ -297,6 +316,6 @@ int rsm_intr_signal_wait(void *memseg, int timeout)
 	if (timeout == 0)
 		return lib_signal_is_aborted(signal)
 			       ? base_refuse(RSMERR_CONN_ABORTED, "the exporter has withdrawn the segment")
-			       : RSMERR_TIMEOUT; /* no text: this is how events are polled for */
+			       : base_refuse_plain(RSMERR_TIMEOUT, "no event is pending");
 	return wait_for_event(signal, timeout);
 }

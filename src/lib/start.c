@@ -198,7 +198,8 @@ static int program_run(const struct start_place *place, int lock)
 	while (waitpid(pid, NULL, __WCLONE) < 0 && errno == EINTR)
 		;
 	struct pollfd done = {.fd = ends[0]};
-	while (poll(&done, 1, START_NS / 1000000u) < 0 && errno == EINTR)
+	const uint64_t end = base_clock_ns() + START_NS;
+	while (poll(&done, 1, base_clock_ms_until(end)) < 0 && errno == EINTR)
 		;
 	base_fd_close(&ends[0]);
 	return RSM_SUCCESS;

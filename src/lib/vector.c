@@ -42,9 +42,11 @@ static int localmem_create(rsmapi_controller_handle_t handle, rsm_localmemory_ha
 	int code = localmem_check(address, length);
 	if (code != RSM_SUCCESS)
 		return code;
-	struct lib_localmem *local = lib_handle_take();
-	if (local == NULL)
-		return RSMERR_INSUFFICIENT_MEM;
+	void *taken;
+	code = lib_handle_take(&taken);
+	if (code != RSM_SUCCESS)
+		return code;
+	struct lib_localmem *local = taken;
 	local->controller = c;
 	local->address = (unsigned char *)address;
 	local->length = length;

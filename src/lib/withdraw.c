@@ -18,10 +18,9 @@ static int importers_revoke(struct lib_export *export, struct lib_reply *reply)
 				     withdrawn->n_exposed_objects);
 	if (withdrawn->fresh_signals) {
 		int fd = wire_packet_take(&reply->packet, 0);
-		int one = lib_signal_replace(&export->signal, fd);
+		if (fd < 0 || lib_signal_replace(&export->signal, fd) != RSM_SUCCESS)
+			atomic_store(&export->signal.is_stale, true); /* the next use asks for it again */
 		base_fd_close(&fd);
-		if (code == RSM_SUCCESS)
-			code = one;
 	}
 	return code;
 }
@@ -41,20 +40,27 @@ int lib_withdraw_unpublish(struct lib_export *export)
 	return code;
 }
 
-void lib_withdraw_destroy(struct lib_export *export)
+/* False: rsmd did not answer, so it is gone or the conversation has ended. */
+static bool destroy_ask(struct lib_export *export)
 {
-	if (lib_daemon_check(export->signal.session) != RSM_SUCCESS)
-		return; /* the caller turns the memory back, away from whoever still maps it */
 	Wire__ExportDestroy destroy = WIRE__EXPORT_DESTROY__INIT;
 	destroy.export_id = export->signal.id;
 	struct lib_reply reply = {0};
-	if (lib_daemon_call(WIRE__REQUEST__BODY_EXPORT_DESTROY, &destroy, -1, &reply) != RSM_SUCCESS)
-		return;
-	/* Objects that other exports or an allocation keep are moved; the rest is turned back by the caller anyway. */
+	if (lib_daemon_check(export->signal.session) != RSM_SUCCESS ||
+	    lib_daemon_call(WIRE__REQUEST__BODY_EXPORT_DESTROY, &destroy, -1, &reply) != RSM_SUCCESS)
+		return false;
 	export->signal.session = 0; /* rsmd knows it no more: no layout to be told */
 	if (reply.message->body_case == WIRE__REPLY__BODY_WITHDRAWN)
 		lib_memory_revoke_kept(export->address, export->length,
 				       reply.message->withdrawn->exposed_objects,
 				       reply.message->withdrawn->n_exposed_objects);
 	lib_reply_clear(&reply);
+	return true;
+}
+
+void lib_withdraw_destroy(struct lib_export *export)
+{
+	/* An rsmd that is gone cannot say who holds what: all that stays shared moves, if a new one can be had. */
+	if (!destroy_ask(export) && lib_daemon_open() == RSM_SUCCESS)
+		lib_memory_revoke_kept(export->address, export->length, NULL, 0);
 }

@@ -10,7 +10,10 @@
 
 int lib_withdraw_unpublish(struct lib_export *export);
 
-/* Before the handle goes: cannot fail, what rsmd cannot do any more (it is gone) is done here by moving memory. */
+/*
+ * Before the handle goes. The caller then turns the memory back, away from whoever maps it; what other exports or an
+ * allocation keep shared is moved here.
+ */
 void lib_withdraw_destroy(struct lib_export *export);
 
 #endif

@@ -2,9 +2,13 @@
 #include "rsmd/export.h"
 
 #include <inttypes.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <rsmapi.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <utlist.h>
 
 #include "base/clock.h"
@@ -38,6 +42,12 @@ struct rsmd_export *rsmd_export_published(uint32_t segment_id)
 struct segment_status *rsmd_export_status(const struct rsmd_export *export)
 {
 	return &rsmd_server.slots.table[export->slot];
+}
+
+/* Wakes importers that sleep until the memory has moved. The futex is the word's low half: byte order matters. */
+static void epoch_wake(struct segment_status *status)
+{
+	syscall(SYS_futex, SEGMENT_EPOCH_FUTEX(&status->epoch), FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
 RSMD_HANDLER(rsmd_export_create)
@@ -123,6 +133,21 @@ static int extent_check(const struct rsmd_client *client, const Wire__Extent *sa
 	return RSM_SUCCESS;
 }
 
+/*
+ * The layout half of the epoch word: odd while the pages move (hold), a new even number when they are where the
+ * layout says. Importers look at it before and after every access, and sleep on it while it is odd.
+ */
+static void layout_change(struct rsmd_export *export, bool is_moving)
+{
+	struct segment_status *status = rsmd_export_status(export);
+	uint64_t epoch = atomic_load(&status->epoch);
+	uint32_t layout = SEGMENT_EPOCH_LAYOUT(epoch) | 1;
+	atomic_store(&status->epoch,
+		     SEGMENT_EPOCH(SEGMENT_EPOCH_GENERATION(epoch), is_moving ? layout : layout + 1));
+	if (!is_moving && export->importers > 0)
+		epoch_wake(status);
+}
+
 RSMD_HANDLER(rsmd_export_layout)
 {
 	const Wire__ExportLayout *asked = request->export_layout;
@@ -132,6 +157,10 @@ RSMD_HANDLER(rsmd_export_layout)
 	(void)answer;
 	if (!export)
 		return RSMERR_BAD_SEG_HNDL;
+	if (asked->hold) {
+		layout_change(export, true);
+		return RSM_SUCCESS;
+	}
 	if (!asked->n_extents || asked->n_extents > SEGMENT_EXTENTS_MAX)
 		return base_refuse(RSMERR_INSUFFICIENT_RESOURCES,
 				   "a segment of %zu pieces of memory; 1 to %d are possible",
@@ -162,13 +191,8 @@ RSMD_HANDLER(rsmd_export_layout)
 	size_t old_count = export->extent_count;
 	export->extents = extents;
 	export->extent_count = asked->n_extents;
-	/*
-	 * Importers must know before the old object can be punched: they would read zeros and believe them.
-	 */
-	uint64_t epoch = atomic_load(&rsmd_export_status(export)->epoch);
-	uint32_t layout = SEGMENT_EPOCH_LAYOUT(epoch) + 1;
-	atomic_store(&rsmd_export_status(export)->epoch,
-		     SEGMENT_EPOCH(SEGMENT_EPOCH_GENERATION(epoch), layout));
+	/* Importers must know before the old object can be punched: they would read zeros and believe them. */
+	layout_change(export, false);
 	extents_drop(old, old_count);
 	return RSM_SUCCESS;
 }
@@ -192,6 +216,7 @@ static void withdraw(struct rsmd_export *export)
 	atomic_store_explicit(&status->epoch,
 			      SEGMENT_EPOCH(SEGMENT_EPOCH_GENERATION(epoch) + 1, SEGMENT_EPOCH_LAYOUT(epoch)),
 			      memory_order_release);
+	epoch_wake(status);
 	for (uint32_t n = 1; n < export->signals.slot_count; n++)
 		if (export->signals.slots[n])
 			rsmd_import_abort(export->signals.slots[n]);

@@ -122,9 +122,11 @@ int rsmd_signals_renew(struct rsmd_signals *signals, bool *fresh)
 	if (code)
 		return code;
 	struct segment_signal *old = &signals->memory[0];
-	atomic_store(&renewed.memory[0].events, atomic_load(&old->events) & SEGMENT_SIGNAL_COUNT);
+	/* Who has the old memory mapped takes its events along, and may be consuming them right now. */
+	renewed.given = signals->given;
+	if (!signals->given)
+		atomic_store(&renewed.memory[0].events, atomic_load(&old->events) & SEGMENT_SIGNAL_COUNT);
 	atomic_store(&renewed.memory[0].doorbell, atomic_load(&old->doorbell));
-	wake(old); /* the exporter's own waiters: they look for the new memory */
 	rsmd_signals_close(signals);
 	*signals = renewed;
 	*fresh = true;
@@ -149,6 +151,7 @@ RSMD_HANDLER(rsmd_signal_memory)
 	/* A duplicate, so that segment_memfd_is_sole does not count the exporter. */
 	if (!code)
 		rsmd_answer_add_fd(answer, export->signals.fd, false);
+	export->signals.given |= !code;
 	return code;
 }
 

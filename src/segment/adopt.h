@@ -40,10 +40,17 @@ struct segment_guard {
 void segment_guard_open(struct segment_guard *guard, int device);
 void segment_guard_close(struct segment_guard *guard);
 
-/* Private memory (anonymous, private file, private hugetlb) -> memfd at `offset`. */
+/*
+ * Private memory (anonymous, private file, private hugetlb) -> memfd at `offset`. Also shared anonymous memory and
+ * files, for a caller who knows that nobody else has them. Private file mappings cannot be guarded: their
+ * writers must be quiet. Huge pages: whole ones only. BAD_ADDR for the rest, and for the stack that the caller runs on.
+ */
 int segment_adopt(const struct segment_range *range, int fd, uint64_t offset, const struct segment_guard *guard);
 
-/* Memfd -> private anonymous memory with the same contents, at the same address. The memfd's pages are punched. */
+/*
+ * Memfd -> private anonymous memory with the same contents, at the same address. The memfd's pages are punched.
+ * Parts that the application has unmapped or replaced meanwhile are left alone; the same holds for segment_move.
+ */
 int segment_return(void *address, size_t length, int fd, uint64_t offset, const struct segment_guard *guard);
 
 /* Memfd -> another memfd; stale maps of the old one see an orphan. The old one's pages are punched. */

@@ -53,7 +53,7 @@ static int memfd_new(const char *name, bool huge)
 
 static int memfd_prepare(int fd, uint64_t length, unsigned final_seals)
 {
-	/* 0600: a descriptor opened read-only could be opened anew for writing otherwise (memory.md 4). */
+	/* 0600: a descriptor opened read-only could be opened anew for writing otherwise. */
 	if (fchmod(fd, 0600) != 0)
 		return base_refuse_errno(RSMERR_INSUFFICIENT_RESOURCES, errno,
 					 "cannot set the mode of a memfd");

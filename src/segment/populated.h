@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define SEGMENT_RUNS_MAX 512 /* above, the kernel's walk_end is not to be trusted (memory.md 6) */
+#define SEGMENT_RUNS_MAX 512 /* with more of them in one request the kernel may report some twice */
 
 /* As the kernel's struct page_region. */
 struct segment_run {

@@ -250,7 +250,7 @@ int segment_range_collect(const void *address, size_t length, struct segment_ran
 	return code;
 }
 
-/* Unmapped parts first, then protections: the order of rsmapi.md 3.3. */
+/* Unmapped parts first, then protections, as the manual wants it. */
 static int range_check(uintptr_t start, uintptr_t end, const struct segment_range *list, size_t count)
 {
 	uintptr_t at = start;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The loop of relocate.h. Recipes and their reasons: doc/decisions, measured on Linux 6.18. */
+/* The loop of relocate.h. Each step is there for a store that was lost, or a thread that hung, without it. */
 #include "segment/relocate.h"
 
 #include <errno.h>

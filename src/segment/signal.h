@@ -24,7 +24,7 @@
 
 struct segment_signal {
 	_Atomic uint32_t events;     /* the futex word: pending events, and SEGMENT_SIGNAL_ABORTED */
-	_Atomic uint32_t waiters;    /* threads that sleep on it */
+	_Atomic uint32_t waiters;    /* 1: somebody may sleep on it; who posts sets 0 and wakes all */
 	_Atomic uint32_t doorbell;   /* 1: a descriptor for poll exists; a post that makes events 1 rings rsmd */
 	_Atomic uint32_t connected;  /* 1: the slot is in use (written by rsmd) */
 	_Atomic uint32_t high;       /* slot 0 only: highest slot ever in use (written by rsmd) */

@@ -17,12 +17,20 @@
 
 /*
  * The epoch word. High half: generation, raised by every withdrawal (rsmapi.md 4.5); an import whose generation
- * differs is aborted for good. Low half: layout, raised when other memory was put behind the segment; an import
- * asks for the new layout and goes on.
+ * differs is aborted for good. Low half: layout, raised when other memory was put behind the segment, and odd while
+ * the pages are being moved there; an import waits until it is even, asks for the new layout and goes on.
  */
 #define SEGMENT_EPOCH(generation, layout) ((uint64_t)(generation) << 32 | (uint32_t)(layout))
 #define SEGMENT_EPOCH_GENERATION(epoch) ((uint32_t)((epoch) >> 32))
 #define SEGMENT_EPOCH_LAYOUT(epoch) ((uint32_t)(epoch))
+#define SEGMENT_EPOCH_IS_MOVING(epoch) (((epoch) & 1) != 0)
+
+/* The layout half as a futex: importers sleep on it, rsmd wakes them. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define SEGMENT_EPOCH_FUTEX(word) ((uint32_t *)(uintptr_t)(word))
+#else
+#define SEGMENT_EPOCH_FUTEX(word) ((uint32_t *)(uintptr_t)(word) + 1)
+#endif
 
 struct segment_status {
 	_Atomic uint64_t epoch;

@@ -7,8 +7,7 @@
  * not check them again. It reports what only it can know: abort, unreachable, failure.
  * Unless a slot says otherwise: called on the application's thread, any number of threads at once, must not block,
  * allocate or make a system call where the memory is mapped; returns RSM_SUCCESS or an RSMERR code with a
- * reason. The conformance suite runs over every transport; a slot that a transport cannot serve points to one
- * of the refusing functions of transport.c.
+ * reason. The conformance suite runs over every transport.
  */
 #ifndef TRANSPORT_TRANSPORT_H
 #define TRANSPORT_TRANSPORT_H
@@ -40,8 +39,6 @@ struct transport_layout {
 };
 
 struct transport_ops {
-	size_t size; /* sizeof (struct transport_ops): what a separately built transport knows */
-
 	/* Starts a span: what a later settle compares with. */
 	uint64_t (*begin)(struct transport_import *import);
 

@@ -3,7 +3,6 @@
 #include "transport/local/local.h"
 
 const struct transport_ops transport_local_ops = {
-	.size = sizeof(struct transport_ops),
 	.attach = local_attach,
 	.begin = local_begin,
 	.detach = local_detach,

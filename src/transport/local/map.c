@@ -6,16 +6,20 @@
 #include "transport/local/local.h"
 
 #include <errno.h>
-#include <string.h>
+#include <linux/futex.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/reason.h"
 #include "rsmapi.h"
 
 #define HUGE_ALIGN ((size_t)2 << 20)
+#define MOVE_NS    60000000000u /* how long memory may be in motion before an access gives up */
 
 static size_t page_ceil(uint64_t length)
 {
@@ -81,6 +85,13 @@ static int place_all(const struct transport_layout *layout, uint64_t offset, siz
 	return start >= end ? 0 : ERANGE;
 }
 
+/* Private zeros in the place of whatever is there. */
+static int blank(void *at, size_t length, int protection)
+{
+	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
+	return mmap(at, length, protection, flags, -1, 0) == MAP_FAILED ? errno : 0;
+}
+
 static bool is_huge(const struct transport_layout *layout)
 {
 	struct stat st;
@@ -127,9 +138,16 @@ static int granted_protection(const struct transport_import *import)
 	return (import->granted & RSM_PERM_WRITE) != 0 ? PROT_READ | PROT_WRITE : PROT_READ;
 }
 
+/* The maps show the layout of this epoch. One of memory in motion is never equal to the word, so that nobody uses it. */
+static void epoch_take(struct transport_import *import, uint64_t epoch)
+{
+	atomic_store_explicit(&import->epoch, SEGMENT_EPOCH_IS_MOVING(epoch) ? epoch - 1 : epoch,
+			      memory_order_release);
+}
+
 int local_attach(struct transport_import *import, const struct transport_layout *layout)
 {
-	atomic_store(&import->epoch, layout->epoch);
+	epoch_take(import, layout->epoch);
 	if (import->granted == RSM_PERM_NONE)
 		return RSM_SUCCESS; /* such a connection only signals */
 	size_t length = page_ceil(import->length);
@@ -161,18 +179,16 @@ int local_map(struct transport_import *import, void **address, bool fixed, int p
 		return code;
 	size_t whole = page_ceil(length);
 	unsigned char *at = fixed ? *address : reserve(whole, is_huge(&layout));
-	/* An inaccessible map (permission 0) still needs its place; so does a fixed one, for the first mistake is fatal. */
 	int error = at == NULL ? ENOMEM : 0;
-	if (error == 0 && protection == PROT_NONE)
-		error = mmap(at, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE,
-			     -1, 0) == MAP_FAILED
-				? errno
-				: 0;
-	else if (error == 0)
-		error = place_all(&layout, offset, whole, at, protection);
+	if (error == 0)
+		error = protection == PROT_NONE ? blank(at, whole, PROT_NONE)
+						: place_all(&layout, offset, whole, at, protection);
 	transport_layout_clear(&layout);
 	if (error != 0) {
-		if (at != NULL && !fixed)
+		/* Some pieces may be there: none stays. A fixed range was given up for the map and stays reserved. */
+		if (at != NULL && fixed)
+			blank(at, whole, PROT_NONE);
+		else if (at != NULL)
 			munmap(at, whole);
 		return refuse_map(error == ENOMEM ? RSMERR_INSUFFICIENT_RESOURCES : RSMERR_MAP_FAILED, error,
 				  import);
@@ -208,7 +224,7 @@ static int remap(struct transport_import *import)
 	transport_layout_clear(&layout);
 	if (error != 0)
 		return refuse_map(RSMERR_BARRIER_FAILURE, error, import);
-	atomic_store_explicit(&import->epoch, layout.epoch, memory_order_release);
+	epoch_take(import, layout.epoch);
 	return RSM_SUCCESS;
 }
 
@@ -218,19 +234,39 @@ static int remap(struct transport_import *import)
  */
 static void trash(struct transport_import *import)
 {
-	const int anonymous = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
 	if (import->is_trash)
 		return;
-	import->is_trash = true;
-	if (import->map != NULL)
-		mmap(import->map, page_ceil(import->length), PROT_READ | PROT_WRITE, anonymous, -1, 0);
+	bool whole = import->map == NULL ||
+		     blank(import->map, page_ceil(import->length), PROT_READ | PROT_WRITE) == 0;
 	if (import->window != NULL)
-		mmap(import->window, import->window_length, import->window_protection, anonymous, -1, 0);
+		whole &= blank(import->window, import->window_length, import->window_protection) == 0;
+	import->is_trash = whole; /* else it is tried again at the next call */
+}
+
+/* Sleeps, without the lock, while the exporter moves the memory. False: it takes longer than MOVE_NS. */
+static bool wait_until_moved(const struct transport_import *import)
+{
+	const struct timespec slice = {.tv_sec = 1};
+	const uint64_t end = base_clock_ns() + MOVE_NS;
+	for (;;) {
+		uint64_t now = atomic_load_explicit(&import->status->epoch, memory_order_acquire);
+		if (!SEGMENT_EPOCH_IS_MOVING(now) || SEGMENT_EPOCH_GENERATION(now) != import->generation)
+			return true;
+		if (base_clock_ns() >= end)
+			return false;
+		/* The exporter's death raises the generation and wakes us as well. */
+		syscall(SYS_futex, SEGMENT_EPOCH_FUTEX(&import->status->epoch), FUTEX_WAIT,
+			SEGMENT_EPOCH_LAYOUT(now), &slice, NULL, 0);
+	}
 }
 
 int local_resume(struct transport_import *import)
 {
 	int code = RSM_SUCCESS;
+	if (!wait_until_moved(import))
+		return base_refuse(RSMERR_BARRIER_FAILURE,
+				   "the exporter has been moving the segment's memory for %u s",
+				   (unsigned)(MOVE_NS / 1000000000u));
 	transport_lock(import);
 	uint64_t now = atomic_load_explicit(&import->status->epoch, memory_order_acquire);
 	if (SEGMENT_EPOCH_GENERATION(now) != import->generation) {

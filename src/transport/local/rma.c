@@ -129,10 +129,10 @@ int local_put_items(struct transport_import *import, uint64_t offset, const void
 uint64_t local_begin(struct transport_import *import)
 {
 	/* Memory that moved is followed here, so that the span's loads and stores go to the right place from its start. */
-	uint64_t epoch = atomic_load(&import->epoch);
-	if (word(import) != epoch && !transport_is_aborted(import) && local_resume(import) == RSM_SUCCESS)
-		epoch = atomic_load(&import->epoch);
-	return epoch;
+	if (word(import) != atomic_load(&import->epoch) && !transport_is_aborted(import))
+		local_resume(
+			import); /* if that fails, so will settle: the span keeps an epoch that is not the word */
+	return atomic_load(&import->epoch);
 }
 
 int local_order(struct transport_import *import)

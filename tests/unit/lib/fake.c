@@ -72,9 +72,9 @@ void fake_hello_fill(Wire__HelloReply *hello)
 {
 	wire__hello_reply__init(hello);
 	hello->version = WIRE_VERSION;
-	hello->release = "9.8.7";
+	hello->release = fake_text("9.8.7");
 	hello->node_id = 3;
-	hello->node_name = "fake";
+	hello->node_name = fake_text("fake");
 	hello->max_segments = 100;
 	hello->max_exported_bytes = 1 << 20;
 	hello->status_slots = FAKE_SLOTS;
@@ -95,9 +95,9 @@ bool fake_hello(int socket, const Wire__Request *request)
 	Wire__Controller loopback = WIRE__CONTROLLER__INIT, shm = WIRE__CONTROLLER__INIT;
 	Wire__Controller *controllers[] = {&loopback, &shm};
 	Wire__HelloReply hello;
-	loopback.name = loopback.type = "loopback";
-	shm.name = "shm0";
-	shm.type = "local";
+	loopback.name = loopback.type = fake_text("loopback");
+	shm.name = fake_text("shm0");
+	shm.type = fake_text("local");
 	fake_hello_fill(&hello);
 	hello.controllers = controllers;
 	hello.n_controllers = 2;

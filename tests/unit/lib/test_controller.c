@@ -21,7 +21,7 @@ static uint64_t max_exported_bytes = 10000;
 
 static bool answer(int socket, const Wire__Request *request, struct wire_packet *packet)
 {
-	char *const names[] = {"loopback", "shm0", "shm7", "x9y3", longest};
+	const char *const names[] = {"loopback", "shm0", "shm7", "x9y3", longest};
 	enum { COUNT = sizeof(names) / sizeof(*names) };
 	Wire__Controller list[COUNT], *controllers[COUNT];
 	Wire__HelloReply hello;
@@ -31,8 +31,8 @@ static bool answer(int socket, const Wire__Request *request, struct wire_packet 
 	longest[254] = '5';
 	for (size_t i = 0; i < COUNT; i++) {
 		wire__controller__init(&list[i]);
-		list[i].name = names[i];
-		list[i].type = i == 0 ? "loopback" : "local";
+		list[i].name = fake_text(names[i]);
+		list[i].type = fake_text(i == 0 ? "loopback" : "local");
 		controllers[i] = &list[i];
 	}
 	fake_hello_fill(&hello);
@@ -149,7 +149,7 @@ static void test_long_names(void **state)
 static void test_arguments(void **state)
 {
 	(void)state;
-	assert_int_equal(rsm_get_controller("loopback", NULL), RSMERR_BAD_CTLR_HNDL);
+	assert_int_equal(rsm_get_controller(fake_text("loopback"), NULL), RSMERR_BAD_CTLR_HNDL);
 	assert_int_equal(rsm_release_controller(NULL), RSMERR_BAD_CTLR_HNDL);
 	assert_int_equal(rsm_get_controller_attr(NULL, NULL), RSMERR_BAD_CTLR_HNDL);
 	assert_int_equal(fake_conversations(), 0);

@@ -11,8 +11,16 @@
 
 #include "base/reason.h"
 #include "lib/handle.h"
+#include "rsmapi.h"
 
 #define KINDS 4
+
+/* NULL when there are no more. */
+static void *take(void)
+{
+	void *slot = NULL;
+	return lib_handle_take(&slot) == RSM_SUCCESS ? slot : NULL;
+}
 
 /* Finds without any kind in mind: the slot, or NULL when no kind has it. */
 static void *find_any(uintptr_t value)
@@ -62,7 +70,7 @@ static void test_before_the_first(void **state)
 static void test_wild(void **state)
 {
 	(void)state;
-	void *slot = lib_handle_take();
+	void *slot = take();
 	void *value = lib_handle_publish(slot, LIB_HANDLE_EXPORT);
 	expect_none_wild();
 	assert_ptr_equal(find_any((uintptr_t)value), slot);
@@ -74,7 +82,7 @@ static void test_kinds(void **state)
 {
 	(void)state;
 	for (int kind = 0; kind < KINDS; kind++) {
-		void *slot = lib_handle_take();
+		void *slot = take();
 		assert_non_null(slot);
 		void *value = lib_handle_publish(slot, (enum lib_handle_kind)kind);
 		assert_non_null(value);
@@ -91,7 +99,7 @@ static void test_kinds(void **state)
 static void test_neighbours(void **state)
 {
 	(void)state;
-	void *slot = lib_handle_take();
+	void *slot = take();
 	uintptr_t value = (uintptr_t)lib_handle_publish(slot, LIB_HANDLE_IMPORT);
 	for (uintptr_t low = 0; low < LIB_HANDLE_SLOT; low++) {
 		uintptr_t near = (uintptr_t)slot + low;
@@ -104,7 +112,7 @@ static void test_neighbours(void **state)
 static void test_unpublished(void **state)
 {
 	(void)state;
-	void *slot = lib_handle_take();
+	void *slot = take();
 	for (uintptr_t low = 0; low < LIB_HANDLE_SLOT; low++)
 		assert_null(find_any((uintptr_t)slot + low));
 	lib_handle_free(slot); /* a call that failed half way */
@@ -114,7 +122,7 @@ static void test_unpublished(void **state)
 static bool take_again(void *wanted)
 {
 	for (unsigned i = 0; i < 4096; i++) {
-		void *slot = lib_handle_take();
+		void *slot = take();
 		assert_non_null(slot);
 		if (slot == wanted)
 			return true;
@@ -127,7 +135,7 @@ static void test_stale(void **state)
 {
 	enum { USES = LIB_HANDLE_SLOT / 4 };
 	uintptr_t values[USES];
-	unsigned char *slot = lib_handle_take();
+	unsigned char *slot = take();
 
 	(void)state;
 	for (unsigned use = 0; use < USES; use++) {
@@ -154,16 +162,16 @@ static void test_freed_queue(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < 200; i++)
-		slots[i] = lib_handle_take();
+		slots[i] = take();
 	for (unsigned i = 0; i < 200; i++)
 		lib_handle_free(slots[i]);
-	void *first = lib_handle_take();
+	void *first = take();
 	unsigned older = 0; /* freed before this test */
 	while (first != slots[0] && older++ < 4096)
-		first = lib_handle_take();
+		first = take();
 	assert_ptr_equal(first, slots[0]);
 	for (unsigned i = 1; i < 200; i++)
-		assert_ptr_equal(lib_handle_take(), slots[i]);
+		assert_ptr_equal(take(), slots[i]);
 	for (unsigned i = 0; i < 200; i++)
 		lib_handle_free(slots[i]);
 }
@@ -178,7 +186,7 @@ static void test_growth(void **state)
 	assert_true(slots != NULL && values != NULL);
 	const uintptr_t base = lib_handle_area.base;
 	for (unsigned i = 0; i < COUNT; i++) {
-		slots[i] = lib_handle_take();
+		slots[i] = take();
 		assert_non_null(slots[i]);
 		values[i] = lib_handle_publish(slots[i], (enum lib_handle_kind)(i % KINDS));
 		expect_none_wild();
@@ -224,7 +232,7 @@ static void test_find_while_freed(void **state)
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, look, &wrong), 0);
 	for (unsigned i = 0; i < 100000; i++) {
-		void *slot = lib_handle_take();
+		void *slot = take();
 		void *value = lib_handle_publish(slot, LIB_HANDLE_LOCALMEM);
 		atomic_store(&shown, (uintptr_t)value);
 		lib_handle_free(slot);
@@ -244,17 +252,18 @@ static void test_exhaustion(void **state)
 	unsigned count = 0;
 
 	(void)state;
-	for (; (slot = lib_handle_take()) != NULL && count <= LIB_HANDLE_SLOTS; count++)
+	for (; (slot = take()) != NULL && count <= LIB_HANDLE_SLOTS; count++)
 		last = slot;
 	assert_int_equal(count, LIB_HANDLE_SLOTS);
 	assert_non_null(strstr(base_reason(), "262144 handles"));
-	assert_null(lib_handle_take());
+	assert_int_equal(lib_handle_take(&slot), RSMERR_INSUFFICIENT_RESOURCES);
+	assert_null(slot);
 	void *value = lib_handle_publish(last, LIB_HANDLE_IMPORT);
 	assert_ptr_equal(find_any((uintptr_t)value), last);
 	expect_none_wild();
 	lib_handle_free(last);
-	assert_ptr_equal(lib_handle_take(), last);
-	assert_null(lib_handle_take());
+	assert_ptr_equal(take(), last);
+	assert_null(take());
 }
 
 int main(void)

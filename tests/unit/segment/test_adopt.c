@@ -255,12 +255,42 @@ static void test_refuses_what_cannot_be_replaced(void **state)
 	shmctl(shmid, IPC_RMID, NULL);
 	assert_int_equal(memory_adopt(sysv, MEMORY_PAGE, fd, 0, *state), RSMERR_BAD_ADDR);
 	shmdt(sysv);
-	unsigned char here;
-	void *own = (void *)((uintptr_t)&here & ~(uintptr_t)4095);
-	uintptr_t below = (uintptr_t)own - MEMORY_PAGE;
-	assert_int_equal(memory_adopt((void *)below, 2 * MEMORY_PAGE, fd, 0, *state), RSMERR_BAD_ADDR);
-	assert_non_null(strstr(base_reason(), "stack"));
 	close(fd);
+}
+
+struct own_stack {
+	unsigned char *stack;
+	size_t length;
+	int fd, code;
+	const struct segment_guard *guard;
+	char reason[BASE_REASON_MAX];
+};
+
+static void *adopt_own_stack(void *context)
+{
+	struct own_stack *own = context;
+	own->code = memory_adopt(own->stack, own->length, own->fd, 0, own->guard);
+	strcpy(own->reason, base_reason());
+	return NULL;
+}
+
+/* A thread that put its own stack in transit would wait for itself. */
+static void test_refuses_the_stack_in_use(void **state)
+{
+	struct own_stack own = {.length = MEMORY_MIB, .guard = *state};
+	pthread_attr_t attributes;
+	pthread_t thread;
+	own.stack = memory_map(own.length);
+	own.fd = memory_memfd(own.length);
+	assert_int_equal(pthread_attr_init(&attributes), 0);
+	assert_int_equal(pthread_attr_setstack(&attributes, own.stack, own.length), 0);
+	assert_int_equal(pthread_create(&thread, &attributes, adopt_own_stack, &own), 0);
+	pthread_join(thread, NULL);
+	pthread_attr_destroy(&attributes);
+	assert_int_equal(own.code, RSMERR_BAD_ADDR);
+	assert_non_null(strstr(own.reason, "stack"));
+	munmap(own.stack, own.length);
+	close(own.fd);
 }
 
 /*
@@ -320,7 +350,7 @@ static void test_a_failed_return_changes_nothing(void **state)
 		int code = segment_return(at, length, fd, 0, &guards[1]);
 		_exit(code != RSMERR_INSUFFICIENT_MEM || !memory_has(at, 8 * MEMORY_MIB, 1));
 	}
-	waitpid(child, &status, 0);
+	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_int_equal(status, 0);
 	assert_int_equal(memory_held(fd), 8 * MEMORY_MIB);
 	munmap(at, length);
@@ -380,6 +410,7 @@ static void test_forked_child_gets_its_own_copy(void **state)
 	pid_t child = memory_fork();
 	if (child == 0) {
 		char byte = 0;
+		close(done[1]);
 		bool good = segment_copy_private(at, length, fd, 0);
 		good = write(there[1], &byte, 1) == 1 && good;
 		good = read(done[0], &byte, 1) == 1 && good;
@@ -390,6 +421,7 @@ static void test_forked_child_gets_its_own_copy(void **state)
 			!memory_flag(at + 8 * MEMORY_MIB, "wr")));
 	}
 	char byte;
+	close(there[1]);
 	assert_int_equal(read(there[0], &byte, 1), 1);
 	assert_true(memory_has(at, 5 * MEMORY_MIB, 1));
 	memory_fill(at, 5 * MEMORY_MIB, 2);
@@ -401,7 +433,6 @@ static void test_forked_child_gets_its_own_copy(void **state)
 	munmap(at, length);
 	close(fd);
 	close(there[0]);
-	close(there[1]);
 	close(done[0]);
 	close(done[1]);
 }
@@ -441,6 +472,7 @@ int main(void)
 		BOTH(test_only_what_still_is_the_memfd_is_taken_back),
 		BOTH(test_a_part_goes_back_alone),
 		BOTH(test_refuses_what_cannot_be_replaced),
+		BOTH(test_refuses_the_stack_in_use),
 		BOTH(test_a_failed_adoption_is_undone),
 		BOTH(test_a_failed_move_is_undone),
 		BOTH(test_a_failed_return_changes_nothing),
