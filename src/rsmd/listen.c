@@ -247,8 +247,9 @@ static void on_idle(void *context)
 {
 	char error[256];
 	(void)context;
+	/* Without the directory nobody can find us any more: then there is nothing to be careful about. */
 	int lock = directory_open(error, sizeof(error));
-	if (lock < 0 || !directory_lock(lock, 1)) { /* a starter looks for us right now */
+	if (lock >= 0 && !directory_lock(lock, 1)) { /* a starter looks for us right now */
 		base_fd_close(&lock);
 		rsmd_listen_idle();
 		return;

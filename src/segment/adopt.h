@@ -31,9 +31,9 @@
 enum segment_guard_kind { SEGMENT_GUARD_FULL, SEGMENT_GUARD_USER, SEGMENT_GUARD_NONE };
 
 struct segment_guard {
-	int fd;                       /* userfaultfd, or -1 */
+	int fd; /* userfaultfd, or -1 */
 	enum segment_guard_kind kind;
-	uint64_t features;            /* as UFFDIO_API reported them */
+	uint64_t features; /* as UFFDIO_API reported them */
 };
 
 /* `device`: /dev/userfaultfd as rsmd passed it, or -1; stays the caller's. Never fails: kind tells what came out. */
@@ -45,7 +45,8 @@ void segment_guard_close(struct segment_guard *guard);
  * files, for a caller who knows that nobody else has them. Private file mappings cannot be guarded: their
  * writers must be quiet. Huge pages: whole ones only. BAD_ADDR for the rest, and for the stack that the caller runs on.
  */
-int segment_adopt(const struct segment_range *range, int fd, uint64_t offset, const struct segment_guard *guard);
+int segment_adopt(const struct segment_range *range, int fd, uint64_t offset,
+		  const struct segment_guard *guard);
 
 /*
  * Memfd -> private anonymous memory with the same contents, at the same address. The memfd's pages are punched.

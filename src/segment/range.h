@@ -12,29 +12,29 @@
 #include <sys/types.h>
 
 enum segment_range_kind {
-	SEGMENT_RANGE_ANONYMOUS,      /* private anonymous: heap, stack, mmap; also .bss */
-	SEGMENT_RANGE_PRIVATE_FILE,   /* private mapping of a file, .data */
-	SEGMENT_RANGE_HUGE,           /* private hugetlb */
+	SEGMENT_RANGE_ANONYMOUS,        /* private anonymous: heap, stack, mmap; also .bss */
+	SEGMENT_RANGE_PRIVATE_FILE,     /* private mapping of a file, .data */
+	SEGMENT_RANGE_HUGE,             /* private hugetlb */
 	SEGMENT_RANGE_SHARED_ANONYMOUS, /* MAP_SHARED | MAP_ANONYMOUS */
-	SEGMENT_RANGE_SHARED_FILE,    /* memfd, tmpfs or disk file, mapped shared; shared hugetlb */
-	SEGMENT_RANGE_SYSV,           /* System V; inode is the shmid */
-	SEGMENT_RANGE_OTHER           /* [vdso], [stack] guard, device memory: cannot be exported */
+	SEGMENT_RANGE_SHARED_FILE,      /* memfd, tmpfs or disk file, mapped shared; shared hugetlb */
+	SEGMENT_RANGE_SYSV,             /* System V; inode is the shmid */
+	SEGMENT_RANGE_OTHER             /* [vdso], [stack] guard, device memory: cannot be exported */
 };
 
 struct segment_range {
-	uintptr_t start, end;         /* clipped to the range that was asked for */
+	uintptr_t start, end; /* clipped to the range that was asked for */
 	enum segment_range_kind kind;
-	int protection;               /* PROT_READ, PROT_WRITE, PROT_EXEC */
-	uint64_t offset;              /* in the file, of `start` (after clipping) */
+	int protection;  /* PROT_READ, PROT_WRITE, PROT_EXEC */
+	uint64_t offset; /* in the file, of `start` (after clipping) */
 	dev_t device;
 	ino_t inode;
-	size_t page_size;             /* 4096, or the hugetlb page size */
-	bool locked;                  /* VmFlags lo */
-	bool dont_dump;               /* VmFlags dd */
-	bool dont_fork;               /* VmFlags dc */
-	bool huge_advised;            /* VmFlags hg */
-	bool no_huge_advised;         /* VmFlags nh */
-	char path[256];               /* as maps prints it, cut */
+	size_t page_size;     /* 4096, or the hugetlb page size */
+	bool locked;          /* VmFlags lo */
+	bool dont_dump;       /* VmFlags dd */
+	bool dont_fork;       /* VmFlags dc */
+	bool huge_advised;    /* VmFlags hg */
+	bool no_huge_advised; /* VmFlags nh */
+	char path[256];       /* as maps prints it, cut */
 };
 
 /*

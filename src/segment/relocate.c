@@ -71,23 +71,30 @@ static off_t relocate_offset(const struct segment_relocation *r, const struct se
 	return (off_t)(home->offset + (at - r->start));
 }
 
-/* The next run of file data of [at, end); false when there is none. A file that cannot tell is all data. */
-static bool relocate_file_data(const struct segment_relocation *r, uintptr_t at, uintptr_t end,
+/*
+ * The next run of file data of [at, end); false when there is none. A file that cannot tell is all data. The end of the
+ * run is remembered: SEEK_HOLE walks all of it, which once per chunk would be quadratic. What is punched out of it
+ * meanwhile is copied as zeros.
+ */
+static bool relocate_file_data(struct segment_relocation *r, uintptr_t at, uintptr_t end,
 			       struct segment_run *run)
 {
-	off_t base = relocate_offset(r, &r->from, r->start);
-	off_t data = lseek(r->from.fd, relocate_offset(r, &r->from, at), SEEK_DATA);
-	if (data < 0 && errno == ENXIO)
-		return false;
-	off_t hole = data < 0 ? -1 : lseek(r->from.fd, data, SEEK_HOLE);
-	run->start = data < 0 ? at : r->start + (uintptr_t)(data - base);
-	run->end = hole < 0 ? end : r->start + (uintptr_t)(hole - base);
-	run->end = run->end < end ? run->end : end;
+	if (at < r->data.start || at >= r->data.end) {
+		off_t base = relocate_offset(r, &r->from, r->start);
+		off_t data = lseek(r->from.fd, relocate_offset(r, &r->from, at), SEEK_DATA);
+		if (data < 0 && errno == ENXIO)
+			return false;
+		off_t hole = data < 0 ? -1 : lseek(r->from.fd, data, SEEK_HOLE);
+		r->data.start = data < 0 ? at : r->start + (uintptr_t)(data - base);
+		r->data.end = hole < 0 ? r->end : r->start + (uintptr_t)(hole - base);
+	}
+	run->start = r->data.start > at ? r->data.start : at;
+	run->end = r->data.end < end ? r->data.end : end;
 	return run->start < run->end;
 }
 
 /* Where the next page with contents is; `end` when there is none. */
-static uintptr_t relocate_first(const struct segment_relocation *r, int pagemap, uintptr_t at)
+static uintptr_t relocate_first(struct segment_relocation *r, int pagemap, uintptr_t at)
 {
 	struct segment_run run;
 	uintptr_t first = at;
@@ -102,7 +109,7 @@ static uintptr_t relocate_first(const struct segment_relocation *r, int pagemap,
 }
 
 /* Fills in the runs of the piece. Returns 0 or an errno. */
-static int relocate_find(const struct segment_relocation *r, int pagemap, struct relocate_piece *piece)
+static int relocate_find(struct segment_relocation *r, int pagemap, struct relocate_piece *piece)
 {
 	uintptr_t at = piece->start;
 	piece->count = 0;
@@ -135,7 +142,7 @@ static int relocate_trap(const struct segment_relocation *r, struct relocate_pie
  * trapped as well the first trap is taken off: our own copying would sleep on a page that the kernel takes away
  * meanwhile (MADV_FREE). Memfd: absent pages are protected like others, and the file says afterwards what is there.
  */
-static int relocate_protect(const struct segment_relocation *r, int pagemap, struct relocate_piece *piece)
+static int relocate_protect(struct segment_relocation *r, int pagemap, struct relocate_piece *piece)
 {
 	size_t length = piece->end - piece->start;
 	bool by_pagemap = r->from.fd < 0 && !r->dense;
@@ -239,7 +246,7 @@ static int relocate_place(const struct segment_relocation *r, const struct reloc
 }
 
 /* From the first trap to the wake: nothing here may allocate, log or wait for another thread. */
-static int relocate_transit(const struct segment_relocation *r, int pagemap, struct relocate_piece *piece)
+static int relocate_transit(struct segment_relocation *r, int pagemap, struct relocate_piece *piece)
 {
 	size_t length = piece->end - piece->start;
 	/* The application took our right to read what it exported (mprotect); the new mapping gets its protection. */
@@ -289,7 +296,7 @@ static int relocate_settle(const struct segment_relocation *r, const struct relo
 	return (piece->hole ? mlock2(at, length, MLOCK_ONFAULT) : mlock(at, length)) == 0 ? 0 : errno;
 }
 
-static int relocate_do(const struct segment_relocation *r, int pagemap, struct relocate_piece *piece)
+static int relocate_do(struct segment_relocation *r, int pagemap, struct relocate_piece *piece)
 {
 	sigset_t all, before;
 	int cancel;
@@ -323,6 +330,7 @@ int segment_relocate(struct segment_relocation *r)
 	struct relocate_piece piece = {0}; /* valgrind does not see the kernel fill in the runs */
 	int error = 0, pagemap = -1;
 	r->cursor = r->start;
+	r->data = (struct segment_run){.start = r->start, .end = r->start};
 	if (r->from.fd < 0 && !r->dense) {
 		pagemap = segment_pagemap_open();
 		if (pagemap < 0)

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "segment/adopt.h"
+#include "segment/populated.h"
 
 /* Where pages live: a memfd, or, with fd -1, private memory. */
 struct segment_home {
@@ -34,6 +35,7 @@ struct segment_relocation {
 		*like; /* protection and attributes of the mapping, which the new one gets */
 	const struct segment_guard *guard;
 
+	struct segment_run data; /* own use: the run of data of the old home that was found last */
 	uintptr_t cursor; /* out: everything below it is at its new home, everything else at the old one */
 };
 

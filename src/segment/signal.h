@@ -15,19 +15,20 @@
 #include <stdint.h>
 
 #define SEGMENT_SIGNAL_VERSION 1u
-#define SEGMENT_SIGNAL_SLOTS 65536u
-#define SEGMENT_SIGNAL_SIZE ((size_t)SEGMENT_SIGNAL_SLOTS * sizeof(struct segment_signal))
+#define SEGMENT_SIGNAL_SLOTS   65536u
+#define SEGMENT_SIGNAL_SIZE    ((size_t)SEGMENT_SIGNAL_SLOTS * sizeof(struct segment_signal))
 
 /* Set in `events` by rsmd when the import is aborted, so that a waiter wakes; the low 31 bits count. */
 #define SEGMENT_SIGNAL_ABORTED 0x80000000u
-#define SEGMENT_SIGNAL_COUNT 0x7fffffffu
+#define SEGMENT_SIGNAL_COUNT   0x7fffffffu
 
 struct segment_signal {
-	_Atomic uint32_t events;     /* the futex word: pending events, and SEGMENT_SIGNAL_ABORTED */
-	_Atomic uint32_t waiters;    /* 1: somebody may sleep on it; who posts sets 0 and wakes all */
-	_Atomic uint32_t doorbell;   /* 1: a descriptor for poll exists; a post that makes events 1 rings rsmd */
-	_Atomic uint32_t connected;  /* 1: the slot is in use (written by rsmd) */
-	_Atomic uint32_t high;       /* slot 0 only: highest slot ever in use (written by rsmd) */
+	_Atomic uint32_t events;  /* the futex word: pending events, and SEGMENT_SIGNAL_ABORTED */
+	_Atomic uint32_t waiters; /* 1: somebody may sleep on it; who posts sets 0 and wakes all */
+	_Atomic uint32_t
+		doorbell; /* 1: a descriptor for poll exists; a post that makes events 1 rings rsmd */
+	_Atomic uint32_t connected; /* 1: the slot is in use (written by rsmd) */
+	_Atomic uint32_t high;      /* slot 0 only: highest slot ever in use (written by rsmd) */
 	uint32_t pad[11];
 };
 

@@ -12,7 +12,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define SEGMENT_STATUS_MAGIC 0x524d5354u /* "RSMT" */
+#define SEGMENT_STATUS_MAGIC   0x524d5354u /* "RSMT" */
 #define SEGMENT_STATUS_VERSION 1u
 
 /*
@@ -21,9 +21,9 @@
  * the pages are being moved there; an import waits until it is even, asks for the new layout and goes on.
  */
 #define SEGMENT_EPOCH(generation, layout) ((uint64_t)(generation) << 32 | (uint32_t)(layout))
-#define SEGMENT_EPOCH_GENERATION(epoch) ((uint32_t)((epoch) >> 32))
-#define SEGMENT_EPOCH_LAYOUT(epoch) ((uint32_t)(epoch))
-#define SEGMENT_EPOCH_IS_MOVING(epoch) (((epoch) & 1) != 0)
+#define SEGMENT_EPOCH_GENERATION(epoch)   ((uint32_t)((epoch) >> 32))
+#define SEGMENT_EPOCH_LAYOUT(epoch)       ((uint32_t)(epoch))
+#define SEGMENT_EPOCH_IS_MOVING(epoch)    (((epoch)&1) != 0)
 
 /* The layout half as a futex: importers sleep on it, rsmd wakes them. */
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
@@ -34,7 +34,7 @@
 
 struct segment_status {
 	_Atomic uint64_t epoch;
-	_Atomic uint32_t importers;  /* connected import handles */
+	_Atomic uint32_t importers; /* connected import handles */
 	uint32_t pad[13];
 };
 

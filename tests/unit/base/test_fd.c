@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -22,8 +23,9 @@ static void test_moves_above_stdio(void **state)
 	close(0);
 	close(2);
 	int low = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	int fd = base_fd_above_stdio(low);
-	int low_flags = fcntl(low, F_GETFD);
+	int last = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int fd = base_fd_above_stdio(low), other = base_fd_above_stdio(last);
+	int low_flags = fcntl(low, F_GETFD), last_flags = fcntl(last, F_GETFD);
 	dup2(input, 0);
 	dup2(error, 2);
 	close(input);
@@ -31,9 +33,38 @@ static void test_moves_above_stdio(void **state)
 
 	assert_int_equal(low, 0);
 	assert_int_equal(low_flags, -1); /* the low one was closed */
-	assert_true(fd > 2);
+	assert_int_equal(last, 2);
+	assert_int_equal(last_flags, -1);
+	assert_true(fd > 2 && other > 2);
 	assert_int_equal(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
 	close(fd);
+	close(other);
+}
+
+/* No number above 2 is to be had: the low one is closed all the same, and errno tells why. */
+static void test_no_room_above(void **state)
+{
+	struct rlimit limit, none;
+	int input = fcntl(0, F_DUPFD_CLOEXEC, 3);
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = limit;
+	none.rlim_cur = 3;
+	close(0);
+	int low = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	setrlimit(RLIMIT_NOFILE, &none);
+	errno = 0;
+	int fd = base_fd_above_stdio(low), error = errno;
+	int low_flags = fcntl(low, F_GETFD);
+	setrlimit(RLIMIT_NOFILE, &limit);
+	dup2(input, 0);
+	close(input);
+
+	assert_int_equal(low, 0);
+	assert_int_equal(fd, -1);
+	assert_int_not_equal(error, 0);
+	assert_int_equal(low_flags, -1);
 }
 
 static void test_leaves_others(void **state)
@@ -59,12 +90,17 @@ static void test_close(void **state)
 	base_fd_close(&fd);
 	assert_int_equal(errno, EDOM);
 	assert_int_equal(fcntl(number, F_GETFD), -1);
+	errno = EDOM;
+	base_fd_close(&number); /* close(2) fails */
+	assert_int_equal(number, -1);
+	assert_int_equal(errno, EDOM);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_moves_above_stdio),
+		cmocka_unit_test(test_no_room_above),
 		cmocka_unit_test(test_leaves_others),
 		cmocka_unit_test(test_close),
 	};

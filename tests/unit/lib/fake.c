@@ -64,7 +64,8 @@ void fake_reply(int socket, const Wire__Request *request, Wire__Reply *reply, co
 
 void fake_reply_empty(int socket, const Wire__Request *request)
 {
-	Wire__Reply reply = WIRE__REPLY__INIT;
+	Wire__Reply reply;
+	wire__reply__init(&reply);
 	fake_reply(socket, request, &reply, NULL, 0);
 }
 
@@ -84,7 +85,8 @@ void fake_hello_fill(Wire__HelloReply *hello)
 void fake_hello_send(int socket, const Wire__Request *request, Wire__HelloReply *hello, const int *fds,
 		     size_t fd_count)
 {
-	Wire__Reply reply = WIRE__REPLY__INIT;
+	Wire__Reply reply;
+	wire__reply__init(&reply);
 	reply.body_case = WIRE__REPLY__BODY_HELLO;
 	reply.hello = hello;
 	fake_reply(socket, request, &reply, fds, fd_count);
@@ -92,9 +94,11 @@ void fake_hello_send(int socket, const Wire__Request *request, Wire__HelloReply 
 
 bool fake_hello(int socket, const Wire__Request *request)
 {
-	Wire__Controller loopback = WIRE__CONTROLLER__INIT, shm = WIRE__CONTROLLER__INIT;
+	Wire__Controller loopback, shm;
 	Wire__Controller *controllers[] = {&loopback, &shm};
 	Wire__HelloReply hello;
+	wire__controller__init(&loopback);
+	wire__controller__init(&shm);
 	loopback.name = loopback.type = fake_text("loopback");
 	shm.name = fake_text("shm0");
 	shm.type = fake_text("local");

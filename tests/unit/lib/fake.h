@@ -44,7 +44,8 @@ unsigned fake_requests(void);
 struct segment_status *fake_status(void);
 
 /* Sends an answer with the request's id. The descriptors stay the caller's. */
-void fake_reply(int socket, const Wire__Request *request, Wire__Reply *reply, const int *fds, size_t fd_count);
+void fake_reply(int socket, const Wire__Request *request, Wire__Reply *reply, const int *fds,
+		size_t fd_count);
 void fake_reply_empty(int socket, const Wire__Request *request);
 
 /* Sends these bytes as the body of a packet, or as a packet as they are. */

@@ -20,7 +20,8 @@ static size_t page(void)
 
 static void connect_reply(int socket, const Wire__Request *request, size_t fd_count)
 {
-	Wire__Reply reply = WIRE__REPLY__INIT;
+	Wire__Reply reply;
+	wire__reply__init(&reply);
 	reply.code = published.code;
 	reply.reason = fake_text(published.code != 0 ? "as the test wants" : "");
 	if (published.code == 0 && !published.no_body) {

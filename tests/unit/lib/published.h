@@ -20,9 +20,9 @@ struct published {
 	Wire__Extent *list[40];
 	int fds[8]; /* the memory, then the signal memory */
 	size_t fd_count;
-	uint32_t code;    /* refuses, if not 0 */
-	bool no_body;     /* answers without ConnectReply */
-	bool hangs_up;    /* when asked for the layout */
+	uint32_t code;                 /* refuses, if not 0 */
+	bool no_body;                  /* answers without ConnectReply */
+	bool hangs_up;                 /* when asked for the layout */
 	_Atomic uint64_t disconnected; /* id that the library gave back last */
 	_Atomic unsigned layouts;      /* how often the layout was asked for */
 };

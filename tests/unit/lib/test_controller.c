@@ -95,7 +95,8 @@ static void expect_none(const char *name)
 static void test_names(void **state)
 {
 	(void)state;
-	const char *const loopback[] = {NULL, "LOOPBACK", "LoopBack7", "loopback0", "loopback00099999999999999"};
+	const char *const loopback[] = {NULL, "LOOPBACK", "LoopBack7", "loopback0",
+					"loopback00099999999999999"};
 	for (size_t i = 0; i < sizeof(loopback) / sizeof(*loopback); i++)
 		expect_same("loopback", loopback[i]);
 	const char *const shm0[] = {"shm", "SHM", "Shm0", "shm00", "shm0000000000000000000000000"};
@@ -113,9 +114,19 @@ static void test_names(void **state)
 static void test_unknown_names(void **state)
 {
 	(void)state;
-	const char *const unknown[] = {"",     " ",	    "7",       "shm1", "shm70", "shm07 ", " shm0",
-				       "shm-0", "loopback ", "loopbac", "shm4294967303" /* 7 + 2^32 */,
-				       "x9y", "shm0/../shm0"};
+	const char *const unknown[] = {"",
+				       " ",
+				       "7",
+				       "shm1",
+				       "shm70",
+				       "shm07 ",
+				       " shm0",
+				       "shm-0",
+				       "loopback ",
+				       "loopbac",
+				       "shm4294967303" /* 7 + 2^32 */,
+				       "x9y",
+				       "shm0/../shm0"};
 	for (size_t i = 0; i < sizeof(unknown) / sizeof(*unknown); i++)
 		expect_none(unknown[i]);
 	expect_none("shm%s%n");
@@ -217,8 +228,12 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
 	const struct CMUnitTest tests[] = {
-		TEST(test_names),      TEST(test_unknown_names), TEST(test_long_names),
-		TEST(test_arguments),  TEST(test_references),	 TEST(test_attributes),
+		TEST(test_names),
+		TEST(test_unknown_names),
+		TEST(test_long_names),
+		TEST(test_arguments),
+		TEST(test_references),
+		TEST(test_attributes),
 		cmocka_unit_test(test_attributes_without_limit),
 	};
 

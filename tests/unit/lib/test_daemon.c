@@ -76,7 +76,7 @@ static bool hello_in_full(int socket, const Wire__Request *request, struct wire_
 	FAKE_MUST(is_hello(request) && request->hello->version == WIRE_VERSION);
 	FAKE_MUST(request->hello->program[0] != '\0');
 	Wire__HelloReply hello;
-	Wire__Controller loopback = WIRE__CONTROLLER__INIT, other = WIRE__CONTROLLER__INIT;
+	Wire__Controller loopback, other;
 	Wire__Controller *controllers[] = {&loopback, &other};
 	char name[300];
 	memset(name, 'n', sizeof(name) - 1);
@@ -86,6 +86,8 @@ static bool hello_in_full(int socket, const Wire__Request *request, struct wire_
 	hello.has_userfaultfd = true;
 	hello.controllers = controllers;
 	hello.n_controllers = 2;
+	wire__controller__init(&loopback);
+	wire__controller__init(&other);
 	loopback.name = loopback.type = fake_text("loopback");
 	other.name = name;
 	int fds[] = {fake_table(), open("/dev/null", O_RDWR | O_CLOEXEC)};
@@ -154,7 +156,8 @@ static void test_wrong_version(void **state)
 
 static bool refuse(int socket, const Wire__Request *request, struct wire_packet *packet)
 {
-	Wire__Reply reply = WIRE__REPLY__INIT;
+	Wire__Reply reply;
+	wire__reply__init(&reply);
 	(void)packet;
 	reply.code = RSMERR_INSUFFICIENT_RESOURCES;
 	reply.reason = fake_text("too many clients %s%n");
@@ -394,7 +397,8 @@ static void expect_lost(fake_answer answer)
 	assert_int_equal(lib_daemon_check(session), RSM_SUCCESS);
 	assert_int_equal(ask_topology(&reply), RSMERR_CTLR_NOT_PRESENT);
 	assert_null(reply.message);
-	assert_int_equal(fake_conversations(), 1); /* what was registered is gone: no silent new conversation */
+	assert_int_equal(fake_conversations(),
+			 1); /* what was registered is gone: no silent new conversation */
 	assert_int_equal(lib_daemon.socket, -1);
 	assert_int_equal(lib_daemon_check(session), RSMERR_CTLR_NOT_PRESENT);
 	assert_int_equal(ask_topology(NULL), RSMERR_CTLR_NOT_PRESENT);
@@ -546,7 +550,8 @@ static void test_tell(void **state)
 
 static bool many_descriptors(int socket, const Wire__Request *request, struct wire_packet *packet)
 {
-	Wire__Reply reply = WIRE__REPLY__INIT;
+	Wire__Reply reply;
+	wire__reply__init(&reply);
 	(void)packet;
 	int fds[40];
 	for (int i = 0; i < 40; i++)
@@ -563,15 +568,17 @@ static void test_surplus_descriptors(void **state)
 	struct lib_reply reply = {0};
 
 	(void)state;
-	later = many_descriptors;
+	/* The fake closes its own after it has sent them: one more answer and they are gone. */
+	later = empty_answer;
 	fake_start(hello_then);
 	assert_int_equal(daemon_open(), RSM_SUCCESS);
+	assert_int_equal(ask_topology(NULL), RSM_SUCCESS);
+	later = many_descriptors;
 	unsigned before = fake_descriptors();
 	assert_int_equal(ask_topology(NULL), RSM_SUCCESS);
 	assert_int_equal(ask_topology(&reply), RSM_SUCCESS);
 	assert_int_equal(reply.packet.fd_count, 40);
 	lib_reply_clear(&reply);
-	/* The fake closes its own after it has sent them: one more answer and they are gone. */
 	later = empty_answer;
 	assert_int_equal(ask_topology(NULL), RSM_SUCCESS);
 	assert_int_equal(fake_descriptors(), before);
@@ -581,8 +588,10 @@ static void test_surplus_descriptors(void **state)
 /* Says the request's text back, and what the first descriptor holds. */
 static bool echo(int socket, const Wire__Request *request, struct wire_packet *packet)
 {
-	Wire__Reply reply = WIRE__REPLY__INIT;
-	Wire__StatusReply status = WIRE__STATUS_REPLY__INIT;
+	Wire__Reply reply;
+	wire__reply__init(&reply);
+	Wire__StatusReply status;
+	wire__status_reply__init(&status);
 	int fd = wire_packet_take(packet, 0);
 	status.json = request->status->what;
 	if (fd >= 0)
@@ -604,8 +613,9 @@ static void test_lengths(void **state)
 	fake_start(hello_then);
 	assert_int_equal(daemon_open(), RSM_SUCCESS);
 	for (size_t i = 0; i < sizeof(lengths) / sizeof(*lengths); i++) {
-		Wire__Status status = WIRE__STATUS__INIT;
+		Wire__Status status;
 		struct lib_reply reply = {0};
+		wire__status__init(&status);
 		char *text = malloc(lengths[i] + 1);
 		assert_non_null(text);
 		memset(text, 'a' + (int)i, lengths[i]);

@@ -328,7 +328,8 @@ static void expect_row(size_t row)
 	maps_reduce(before);
 	maps_reduce(after);
 	if (strcmp(before, after) != 0)
-		fail_msg("%s: the address space changed at \"%.80s\"", rows[row].name, first_difference(before, after));
+		fail_msg("%s: the address space changed at \"%.80s\"", rows[row].name,
+			 first_difference(before, after));
 	assert_int_equal(atomic_load(&published.disconnected), rows[row].gives_back ? PUBLISHED_IMPORT : 0);
 	assert_int_equal(fake_descriptors(), descriptors);
 	published_describe(1, 0xbb);

@@ -202,7 +202,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, connect_it, disconnect_it)
 	const struct CMUnitTest tests[] = {
-		TEST(test_move),	TEST(test_abort),   TEST(test_bad_answers),
+		TEST(test_move),        TEST(test_abort),   TEST(test_bad_answers),
 		TEST(test_fetch_unset), TEST(test_hang_up), TEST(test_daemon_gone),
 	};
 

@@ -42,7 +42,6 @@ static int listen_no_more(void **state)
 {
 	(void)state;
 	rsmx_set_log(NULL, NULL, RSMX_LOG_ERROR);
-	lib_log_flush();
 	return 0;
 }
 
@@ -73,9 +72,10 @@ static void test_levels(void **state)
 	for (int level = 0; level < 4; level++) {
 		seen.count = 0;
 		rsmx_set_log(note, NULL, all[level]);
+		lib_lock();
 		for (int i = 0; i < 4; i++)
 			lib_log(all[i], "x");
-		lib_log_flush();
+		lib_unlock();
 		assert_int_equal(seen.count, level + 1);
 		for (int i = 0; i <= level; i++)
 			assert_int_equal(seen.level[i], all[i]);
@@ -86,14 +86,16 @@ static void test_levels(void **state)
 static void test_too_many(void **state)
 {
 	(void)state;
+	lib_lock();
 	for (int i = 0; i < 6; i++)
 		lib_log(RSMX_LOG_INFO, "%d", i);
-	lib_log_flush();
+	lib_unlock();
 	assert_int_equal(seen.count, 4);
 	for (int i = 0; i < 4; i++)
 		assert_int_equal(seen.text[i][0], '0' + i);
+	lib_lock();
 	lib_log(RSMX_LOG_INFO, "again");
-	lib_log_flush();
+	lib_unlock();
 	assert_string_equal(seen.text[4], "again");
 }
 
@@ -104,9 +106,10 @@ static void test_long_text(void **state)
 	(void)state;
 	memset(text, 'x', sizeof(text) - 1);
 	text[sizeof(text) - 1] = '\0';
+	lib_lock();
 	lib_log(RSMX_LOG_INFO, "%s", text);
 	lib_log(RSMX_LOG_INFO, "next");
-	lib_log_flush();
+	lib_unlock();
 	assert_int_equal(strlen(seen.text[0]), 255);
 	assert_string_equal(seen.text[1], "next");
 }
@@ -116,17 +119,23 @@ static void test_nobody(void **state)
 {
 	(void)state;
 	rsmx_set_log(NULL, NULL, RSMX_LOG_DEBUG);
+	lib_lock();
 	lib_log(RSMX_LOG_ERROR, "lost");
-	lib_log_flush();
+	lib_unlock();
 	rsmx_set_log(note, NULL, RSMX_LOG_DEBUG);
-	lib_log_flush();
+	lib_lock();
+	lib_unlock();
 	assert_int_equal(seen.count, 0);
 }
 
-static void *flush_here(void *unused)
+/* Noted by a thread whose lib_unlock is still to come. */
+static void *note_there(void *unused)
 {
-	lib_log_flush();
-	return unused;
+	(void)unused;
+	lib_log(RSMX_LOG_INFO, "theirs");
+	lib_lock();
+	lib_unlock();
+	return NULL;
 }
 
 /* Texts belong to the thread whose call made them. */
@@ -136,11 +145,14 @@ static void test_own_thread(void **state)
 
 	(void)state;
 	lib_log(RSMX_LOG_INFO, "mine");
-	assert_int_equal(pthread_create(&thread, NULL, flush_here, NULL), 0);
+	assert_int_equal(pthread_create(&thread, NULL, note_there, NULL), 0);
 	pthread_join(thread, NULL);
-	assert_int_equal(seen.count, 0);
-	lib_log_flush();
 	assert_int_equal(seen.count, 1);
+	assert_string_equal(seen.text[0], "theirs");
+	lib_lock();
+	lib_unlock();
+	assert_int_equal(seen.count, 2);
+	assert_string_equal(seen.text[1], "mine");
 }
 
 static void *lock_and_set(void *done)
@@ -152,7 +164,7 @@ static void *lock_and_set(void *done)
 	return NULL;
 }
 
-/* Waits for another thread that needs both locks. */
+/* Waits for another thread that needs the lock. */
 static void note_slowly(void *context, rsmx_log_level_t level, const char *text)
 {
 	pthread_t thread;
@@ -179,8 +191,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, listen_at, listen_no_more)
 	const struct CMUnitTest tests[] = {
-		TEST(test_waits_for_unlock), TEST(test_levels),	    TEST(test_too_many), TEST(test_long_text),
-		TEST(test_nobody),	     TEST(test_own_thread), TEST(test_no_lock),
+		TEST(test_waits_for_unlock), TEST(test_levels),     TEST(test_too_many), TEST(test_long_text),
+		TEST(test_nobody),           TEST(test_own_thread), TEST(test_no_lock),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -49,8 +49,8 @@ static void expect_row(const struct row *row)
 		fail_msg("\"%s\": code %d, base %#x, length %u", row->text, code, base, length);
 }
 
-#define EXPECT_ROWS(rows)                                                 \
-	for (size_t row_i = 0; row_i < sizeof(rows) / sizeof(*(rows)); row_i++) \
+#define EXPECT_ROWS(rows)                                                                                    \
+	for (size_t row_i = 0; row_i < sizeof(rows) / sizeof(*(rows)); row_i++)                              \
 	expect_row(&(rows)[row_i])
 
 static void test_grammar(void **state)
@@ -102,6 +102,7 @@ static void test_situations(void **state)
 		{"reserved SUNWfoo 1 99999999999999999999999\n", RSMERR_BAD_CONF, 0, 0},
 		{"reserved SUNWfoo -1 1\n", RSMERR_BAD_CONF, 0, 0},
 		{"reserved SUNWfoo 1 -1\n", RSMERR_BAD_CONF, 0, 0},
+		{"reserved SUNWfoo 1 -18446744073709551615\n", RSMERR_BAD_CONF, 0, 0}, /* 1, to strtoull */
 		{"reserved SUNWfoo foo 1\n", RSMERR_BAD_CONF, 0, 0},
 		{"reserved SUNWfoo 0x 1\n", RSMERR_BAD_CONF, 0, 0},
 		{"reserved SUNWfoo 1 many\n", RSMERR_BAD_CONF, 0, 0},
@@ -199,7 +200,7 @@ static void test_binary(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_grammar),	   cmocka_unit_test(test_situations),
+		cmocka_unit_test(test_grammar),    cmocka_unit_test(test_situations),
 		cmocka_unit_test(test_long_lines), cmocka_unit_test(test_reasons),
 		cmocka_unit_test(test_arguments),  cmocka_unit_test(test_binary),
 	};

@@ -25,10 +25,10 @@
 #include "fake.h"
 #include "lib/lib.h"
 
-static char runtime[64];       /* XDG_RUNTIME_DIR */
-static char directory[96];     /* of the socket */
+static char runtime[64];   /* XDG_RUNTIME_DIR */
+static char directory[96]; /* of the socket */
 static char socket_path[128];
-static char programs[96];      /* PATH */
+static char programs[96]; /* PATH */
 
 static int start_connect(void)
 {
@@ -323,13 +323,20 @@ static void test_program_arguments(void **state)
 	snprintf(script, sizeof(script),
 		 "#!/bin/sh\nexec 9>'%s'\necho \"$@\" >&9\n"
 		 "/bin/readlink /proc/$$/fd/3 >&9\n"
-		 "[ -e /proc/$$/fd/5 ] && echo more >&9\npwd >&9\n/bin/readlink /proc/$$/fd/0 >&9\n",
+		 "[ -e /proc/$$/fd/20 ] && echo more >&9\npwd >&9\n/bin/readlink /proc/$$/fd/0 >&9\n",
 		 result);
 	program_write(script, 0700);
-	/* A descriptor that is not closed on exec. */
-	int ours = open("/dev/zero", O_RDONLY);
+	/* Our standard input, our directory, and a descriptor that is not closed on exec. */
+	int zero = open("/dev/zero", O_RDONLY | O_CLOEXEC), input = fcntl(0, F_DUPFD_CLOEXEC, 3);
+	assert_int_equal(dup2(zero, 0), 0);
+	assert_int_equal(dup2(zero, 20), 20);
+	assert_int_equal(chdir(programs), 0);
 	expect_refused("rsmd did not start");
-	close(ours);
+	assert_int_equal(chdir("/"), 0);
+	assert_int_equal(dup2(input, 0), 0);
+	close(20);
+	close(input);
+	close(zero);
 	int fd = open(result, O_RDONLY | O_CLOEXEC);
 	assert_true(fd >= 0);
 	assert_true(read(fd, text, sizeof(text) - 1) > 0);

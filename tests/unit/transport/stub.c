@@ -117,6 +117,18 @@ bool stub_is_mapped(const void *address)
 	return msync((void *)(uintptr_t)address, 1, MS_ASYNC) == 0;
 }
 
+unsigned stub_address_space(void)
+{
+	char text[256];
+	int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	ssize_t length = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	assert_true(length > 0);
+	text[length] = '\0';
+	return (unsigned)strtoul(text, NULL, 10);
+}
+
 /* ---- what the library provides ---- */
 
 int transport_layout_fetch(struct transport_import *import, struct transport_layout *layout)

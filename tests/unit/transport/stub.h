@@ -46,4 +46,7 @@ bool stub_can_read(const void *address);
 bool stub_can_write(void *address);
 bool stub_is_mapped(const void *address);
 
+/* Pages of address space that this process has. */
+unsigned stub_address_space(void);
+
 #endif

@@ -71,7 +71,9 @@ static void test_detach(void **state)
 
 static void attach_refused(struct stub *stub, int code)
 {
+	unsigned before = stub_address_space();
 	assert_int_equal(local_attach(&stub->import, &stub->layout), code);
+	assert_int_equal(stub_address_space(), before);
 	assert_null(stub->import.map);
 	stub_disconnect(stub);
 }
@@ -194,9 +196,8 @@ static void test_window(void **state)
 	assert_int_equal(pwrite(fd, "2", 1, (off_t)(2 * page())), 1);
 	assert_int_equal(pwrite(fd, "3", 1, (off_t)(3 * page())), 1);
 	/* A page and a byte: two whole pages. */
-	assert_int_equal(
-		local_map(&stub.import, &at, false, PROT_READ | PROT_WRITE, 2 * page(), page() + 1),
-		RSM_SUCCESS);
+	assert_int_equal(local_map(&stub.import, &at, false, PROT_READ | PROT_WRITE, 2 * page(), page() + 1),
+			 RSM_SUCCESS);
 	unsigned char *window = at;
 	assert_ptr_equal(stub.import.window, window);
 	assert_int_equal(window[0], '2');
@@ -219,7 +220,8 @@ static void test_window_fixed(void **state)
 
 	(void)state;
 	stub_connect(&stub, 2 * page(), 0xaa, RSM_PERM_RDWR, &fd);
-	unsigned char *area = mmap(NULL, 3 * page(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char *area =
+		mmap(NULL, 3 * page(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(area, MAP_FAILED);
 	void *at = area + page();
 	assert_int_equal(local_map(&stub.import, &at, true, PROT_READ, page(), page()), RSM_SUCCESS);
@@ -239,12 +241,13 @@ static void test_window_inaccessible(void **state)
 	void *at = NULL;
 
 	(void)state;
-	stub_connect(&stub, page(), 0xaa, RSM_PERM_RDWR, &fd);
+	/* A connection without rights is not told of any memory. */
+	stub_connect(&stub, page(), 0xaa, RSM_PERM_NONE, &fd);
+	transport_layout_clear(&stub.layout);
 	assert_int_equal(local_map(&stub.import, &at, false, PROT_NONE, 0, page()), RSM_SUCCESS);
 	assert_true(stub_is_mapped(at));
 	assert_false(stub_can_read(at));
 	/* It stays so when the memory moves. */
-	stub_layout(&stub, stub_memory(page(), 0xbb), 0, page());
 	stub_move(&stub);
 	assert_int_equal(local_resume(&stub.import), RSM_SUCCESS);
 	assert_false(stub_can_read(at));
@@ -306,7 +309,8 @@ static void test_abort(void **state)
 
 	(void)state;
 	stub_connect(&stub, 2 * page(), 0xaa, RSM_PERM_RDWR, &fd);
-	assert_int_equal(local_map(&stub.import, &at, false, PROT_READ | PROT_WRITE, 0, 2 * page()), RSM_SUCCESS);
+	assert_int_equal(local_map(&stub.import, &at, false, PROT_READ | PROT_WRITE, 0, 2 * page()),
+			 RSM_SUCCESS);
 	unsigned char *map = stub.import.map, *window = at;
 	stub_abort(&stub);
 	assert_int_equal(local_resume(&stub.import), RSMERR_CONN_ABORTED);
@@ -340,18 +344,12 @@ static void test_abort_without_maps(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_attach_rights),
-		cmocka_unit_test(test_detach),
-		cmocka_unit_test(test_attach_refused),
-		cmocka_unit_test(test_sysv),
-		cmocka_unit_test(test_sysv_refused),
-		cmocka_unit_test(test_window),
-		cmocka_unit_test(test_window_fixed),
-		cmocka_unit_test(test_window_inaccessible),
-		cmocka_unit_test(test_window_refused),
-		cmocka_unit_test(test_move),
-		cmocka_unit_test(test_abort),
-		cmocka_unit_test(test_abort_without_maps),
+		cmocka_unit_test(test_attach_rights),  cmocka_unit_test(test_detach),
+		cmocka_unit_test(test_attach_refused), cmocka_unit_test(test_sysv),
+		cmocka_unit_test(test_sysv_refused),   cmocka_unit_test(test_window),
+		cmocka_unit_test(test_window_fixed),   cmocka_unit_test(test_window_inaccessible),
+		cmocka_unit_test(test_window_refused), cmocka_unit_test(test_move),
+		cmocka_unit_test(test_abort),          cmocka_unit_test(test_abort_without_maps),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
