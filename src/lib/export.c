@@ -260,7 +260,7 @@ static int rebind_memory(struct lib_export *export, uintptr_t address)
 	}
 	/* Memory that other exports keep must not stay in the hands of this one's importers. */
 	if (atomic_load(&export->published))
-		lib_memory_revoke_kept(old, export->length, NULL, 0);
+		lib_memory_revoke_kept(old, export->length, NULL, LIB_MEMORY_ALL);
 	lib_memory_release(old, export->length);
 	return RSM_SUCCESS;
 }

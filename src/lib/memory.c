@@ -305,10 +305,10 @@ int lib_memory_layout(const struct lib_export *export)
 	return lib_daemon_call(WIRE__REQUEST__BODY_EXPORT_LAYOUT, &message, -1, NULL);
 }
 
-/* `ids` NULL: every object counts as held by importers. */
+/* With LIB_MEMORY_ALL every object counts as held by importers. */
 static bool is_listed(uint64_t id, const uint64_t *ids, size_t count)
 {
-	if (ids == NULL)
+	if (count == LIB_MEMORY_ALL)
 		return true;
 	for (size_t i = 0; i < count; i++)
 		if (ids[i] == id)

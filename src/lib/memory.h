@@ -32,8 +32,9 @@ int lib_memory_revoke(uintptr_t address, size_t length, const uint64_t *objects,
 
 /*
  * The same before lib_memory_release, for those objects only that will stay shared memory after it (other exports or an
- * allocation keep them). `objects` NULL: all such.
+ * allocation keep them). `count` LIB_MEMORY_ALL: all such.
  */
+#define LIB_MEMORY_ALL SIZE_MAX
 void lib_memory_revoke_kept(uintptr_t address, size_t length, const uint64_t *objects, size_t count);
 
 /*

@@ -62,5 +62,5 @@ void lib_withdraw_destroy(struct lib_export *export)
 {
 	/* An rsmd that is gone cannot say who holds what: all that stays shared moves, if a new one can be had. */
 	if (!destroy_ask(export) && lib_daemon_open() == RSM_SUCCESS)
-		lib_memory_revoke_kept(export->address, export->length, NULL, 0);
+		lib_memory_revoke_kept(export->address, export->length, NULL, LIB_MEMORY_ALL);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* rsm/ext.h beside what other areas use of it. */
 #include <rsm/ext.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -108,6 +109,43 @@ static void status(void)
 	free(json);
 }
 
+static void long_question(void)
+{
+	enum { LONG = 3 << 20 };
+	struct pair pair;
+	char *question = malloc(LONG), *json = NULL;
+
+	/* What is too long for the conversation is refused, and the conversation goes on. */
+	CHECK(question != NULL);
+	pair_open(&pair);
+	memset(question, 'x', LONG);
+	question[LONG - 1] = '\0';
+	EXPECT(RSMERR_INSUFFICIENT_RESOURCES, rsmx_status(question, 0, &json));
+	question[200000] = '\0';
+	EXPECT(RSMERR_BAD_ADDR, rsmx_status(question, 0, &json));
+	CHECK(json == NULL);
+	MUST(rsm_memseg_export_republish(pair.e, NULL, 0));
+	MUST(pair_put_byte(pair.i, 0, 1));
+	CHECK_BYTES(pair.memory, 1, 1);
+	free(question);
+}
+
+static void last_error(void)
+{
+	struct pair pair;
+	rsmapi_controller_handle_t none;
+	char missing[] = "rsm-no-such", refusal[256];
+
+	/* Each refusal has a text of its own, also the one of a poll for events. */
+	pair_open(&pair);
+	EXPECT(RSMERR_CTLR_NOT_PRESENT, rsm_get_controller(missing, &none));
+	snprintf(refusal, sizeof(refusal), "%s", rsmx_last_error());
+	CHECK(strstr(refusal, missing) != NULL);
+	EXPECT(RSMERR_TIMEOUT, rsm_intr_signal_wait(pair.e, 0));
+	CHECK(strcmp(rsmx_last_error(), refusal) != 0);
+	CHECK(strstr(rsmx_last_error(), "event") != NULL);
+}
+
 static void large_status(void)
 {
 	enum { COUNT = 600 };
@@ -146,6 +184,8 @@ static const struct suite_case cases[] = {
 	 segment_info_arguments},
 	{"X-status", "rsmx_status: arguments and answers", status},
 	{"X-status-large", "rsmx_status of 600 segments", large_status},
+	{"X-status-long", "a request that is too long is refused; the next ones work", long_question},
+	{"X-last-error", "a poll for events does not keep the text of an older refusal", last_error},
 	{"X-version", "rsmx_version, before and after the conversation begins", version},
 };
 

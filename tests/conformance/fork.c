@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What a forked child has of its parent's segments (T37, T45). */
+#include <rsm/ext.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -122,6 +124,46 @@ static void r_child_memory(void)
 	CHECK_BYTES(pair.memory + 1, 0x33, pair.length - 1);
 }
 
+static void r_child_protected(void)
+{
+	struct pair pair;
+	size_t page = suite_page();
+
+	/* One page that the application has made read-only since does not leave the others shared. */
+	pair_open_pages(&pair, 4);
+	memset(pair.memory, 0x5a, pair.length);
+	CHECK(mprotect(pair.memory + 2 * page, page, PROT_READ) == 0);
+	pid_t child = child_begin();
+	if (child == 0) {
+		CHECK_BYTES(pair.memory, 0x5a, pair.length);
+		memset(pair.memory, 0x22, 2 * page);
+		memset(pair.memory + 3 * page, 0x22, page);
+		_exit(0);
+	}
+	CHECK_EQUAL(0, suite_join(child));
+	CHECK_BYTES(pair.memory, 0x5a, pair.length);
+	CHECK(mprotect(pair.memory + 2 * page, page, PROT_READ | PROT_WRITE) == 0);
+}
+
+static void r_child_free(void)
+{
+	uint8_t *memory = rsmx_alloc(2 * suite_page(), 0);
+
+	/* The child's copy of allocated memory is the child's to free, once. */
+	CHECK(memory != NULL);
+	memset(memory, 0x11, 2 * suite_page());
+	pid_t child = child_begin();
+	if (child == 0) {
+		CHECK_BYTES(memory, 0x11, 2 * suite_page());
+		MUST(rsmx_free(memory));
+		EXPECT(RSMERR_BAD_ADDR, rsmx_free(memory));
+		_exit(0);
+	}
+	CHECK_EQUAL(0, suite_join(child));
+	CHECK_BYTES(memory, 0x11, 2 * suite_page());
+	MUST(rsmx_free(memory));
+}
+
 static void r_child_own_library(void)
 {
 	struct pair pair;
@@ -205,6 +247,8 @@ static const struct suite_case cases[] = {
 	{"R-fork-destroy", "destroy in a child frees its copy only", r_child_destroy},
 	{"R-fork-exit", "a child's end withdraws nothing", r_child_exit},
 	{"R-fork-memory", "a child has a private copy of exported memory", r_child_memory},
+	{"R-fork-protected", "private copies beside a page that was made read-only", r_child_protected},
+	{"R-fork-free", "a child frees its copy of rsmx_alloc memory", r_child_free},
 	{"R-fork-own", "a child can use the library for itself", r_child_own_library},
 	{"R-fork-orphan", "a child does not keep a dead exporter's segment alive", r_parent_dies},
 	{"R-fork-system", "system() beside exports", r_system},

@@ -293,6 +293,20 @@ static void r_map_several(void)
 	}
 }
 
+static void r_map_fixed_reserved(void)
+{
+	struct pair pair;
+	void *address, *wanted;
+
+	pair_open(&pair);
+	wanted = address = pair_memory(1, 1);
+	MUST(rsm_memseg_import_map(pair.i, &address, (rsm_attribute_t)(RSM_MAP_FIXED | RSM_MAP_RESERVED),
+				   RSM_PERM_RDWR, 0, pair.length));
+	CHECK(address == wanted);
+	((volatile uint8_t *)address)[3] = 3;
+	CHECK_BYTES(pair.memory + 3, 3, 1);
+}
+
 static const struct suite_case cases[] = {
 	{"C42", "map without address, of length 0, beyond the segment", c42},
 	{"C43", "map at offset 1 -> BAD_MEM_ALIGNMENT; perm 0700 -> BAD_PERMS", c43},
@@ -303,6 +317,7 @@ static const struct suite_case cases[] = {
 	{"C48", "a mapped store is visible to the exporter after close_barrier", c48},
 	{"R-map-order", "map: the first matching check decides", r_map_order},
 	{"R-map-fixed", "map FIXED replaces what is there and nothing beside it", r_map_fixed_replaces},
+	{"R-map-fixed-reserved", "map FIXED together with RESERVED is FIXED", r_map_fixed_reserved},
 	{"R-map-hint", "MAP_NONE and MAP_RESERVED ignore the address on input", r_map_hint_ignored},
 	{"R-map-read-only", "a read-only map cannot be written, a map without rights not touched",
 	 r_map_read_only},

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/shm.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "memory_kinds.h"
@@ -303,6 +305,64 @@ static void r_alloc(void)
 	MUST(rsmx_free(NULL));
 }
 
+static void r_protected(void)
+{
+	struct pair pair;
+	size_t page = suite_page();
+	char *json = NULL;
+
+	pair_open_pages(&pair, 4);
+	memset(pair.memory, 0x5a, pair.length);
+	CHECK(mprotect(pair.memory + 2 * page, page, PROT_READ) == 0);
+	pair_close(&pair);
+	MUST(rsmx_status("status", 0, &json)); /* answered behind the destroy: what rsmd throws away is gone */
+	free(json);
+	CHECK_BYTES(pair.memory, 0x5a, pair.length);
+	CHECK(mprotect(pair.memory + 2 * page, page, PROT_READ | PROT_WRITE) == 0);
+}
+
+static void r_system_v_parts(void)
+{
+	enum { PAGES = 4 };
+	static const struct {
+		size_t first, pages;
+	} parts[] = {{2, 2}, {0, 2}, {0, PAGES}};
+	rsmapi_controller_handle_t c = pair_controller(suite_controller());
+	size_t page = suite_page();
+	uint8_t *memory = memory_system_v(PAGES * page);
+
+	for (size_t at = 0; at < PAGES; at++)
+		memset(memory + at * page, (int)(0x10 + at), page);
+	for (size_t at = 0; at < sizeof(parts) / sizeof(parts[0]); at++) {
+		struct pair pair = {.controller = c, .node = pair_node()};
+		uint8_t *start = memory + parts[at].first * page;
+		MUST(rsm_memseg_export_create(c, &pair.e, start, parts[at].pages * page, 0));
+		pair_publish(&pair);
+		pair_connect(&pair, RSM_PERM_RDWR);
+		CHECK_EQUAL(0x10 + parts[at].first, pair_get_byte(pair.i, 0));
+		MUST(pair_put_byte(pair.i, (off_t)(parts[at].pages * page) - 1, 0x44));
+		CHECK_BYTES(start + parts[at].pages * page - 1, 0x44, 1);
+	}
+	CHECK(shmdt(memory) == 0);
+}
+
+static void r_unmapped(void)
+{
+	const size_t length = (size_t)128 << 20; /* never touched: costs nothing */
+	rsm_memseg_export_handle_t e;
+	struct timespec start, end;
+
+	/* All threads wait for the lock meanwhile. Processor time, which a busy machine does not stretch. */
+	rsmapi_controller_handle_t c = pair_controller(suite_controller());
+	void *memory = memory_anonymous(length);
+	MUST(rsm_memseg_export_create(c, &e, memory, length, 0));
+	CHECK(munmap(memory, length) == 0);
+	CHECK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &start) == 0);
+	MUST(rsm_memseg_export_destroy(e));
+	CHECK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end) == 0);
+	CHECK((end.tv_sec - start.tv_sec) * 1000 + (end.tv_nsec - start.tv_nsec) / 1000000 < 100);
+}
+
 static const struct suite_case cases[] = {
 	{"R-memory-valloc", "valloc", kind_valloc},
 	{"R-memory-memalign", "posix_memalign, more than one chunk", kind_posix_memalign},
@@ -328,6 +388,9 @@ static const struct suite_case cases[] = {
 	{"R-heap-lives", "malloc, free and trim around and on exported heap", r_heap_lives},
 	{"R-untouched", "pages never touched cost nothing", r_untouched},
 	{"R-memory-attributes", "mlock and MADV_DONTDUMP survive", r_attributes},
+	{"R-memory-protected", "destroy returns a page that was made read-only", r_protected},
+	{"R-memory-system-v-parts", "parts of a System V segment", r_system_v_parts},
+	{"R-memory-unmapped", "destroy of memory that was unmapped costs nothing", r_unmapped},
 	{"R-no-mlock", "exports do not need locked memory", r_no_locked_memory},
 	{"R-private-afterwards", "after destroy the memory is private", r_private_afterwards},
 	{"R-memory-relative", "shared memory of a relative: coherent or refused", r_relative},

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The same memory behind several exports: wholly, partly, and one of them withdrawn (T38, T44). */
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -223,6 +225,121 @@ static void r_many(void)
 		CHECK_BYTES(base.memory + at, at + 1, 1);
 }
 
+/* What two threads do to `target` while another export over the same memory comes and goes. */
+static struct moving {
+	struct pair base;
+	struct view target;
+	_Atomic unsigned long puts, gets;
+	_Atomic bool stop;
+} moving;
+
+static void *put_and_look(void *argument)
+{
+	size_t pages = moving.base.length / suite_page();
+
+	(void)argument;
+	for (uint64_t round = 1; !atomic_load(&moving.stop); round++) {
+		size_t at = (round * 7) % pages * suite_page() + 64;
+		MUST(rsm_memseg_import_put64(moving.target.i, (off_t)at, &round, 1));
+		CHECK_EQUAL(round, *(volatile uint64_t *)(void *)(moving.base.memory + at));
+		atomic_fetch_add(&moving.puts, 1);
+	}
+	return NULL;
+}
+
+static void *get_constant(void *argument)
+{
+	size_t pages = moving.base.length / suite_page();
+	uint8_t bytes[64];
+
+	(void)argument;
+	for (size_t round = 1; !atomic_load(&moving.stop); round++) {
+		MUST(rsm_memseg_import_get(moving.target.i, (off_t)(round * 7 % pages * suite_page()), bytes,
+					   sizeof(bytes)));
+		CHECK_BYTES(bytes, 0x5a, sizeof(bytes));
+		atomic_fetch_add(&moving.gets, 1);
+	}
+	return NULL;
+}
+
+static void r_moving(void)
+{
+	pthread_t putter, getter;
+	struct view other;
+
+	/* The memory moves because of the other one. Success of a put or get is the truth all the while. */
+	base_open(&moving.base, 2048);
+	memset(moving.base.memory, 0x5a, moving.base.length);
+	view_open(&moving.target, &moving.base, 0, 2048, false);
+	view_open(&other, &moving.base, 0, 2048, false);
+	CHECK(pthread_create(&putter, NULL, put_and_look, NULL) == 0);
+	CHECK(pthread_create(&getter, NULL, get_constant, NULL) == 0);
+	for (int round = 0; round < 6; round++) {
+		unsigned long puts = atomic_load(&moving.puts), gets = atomic_load(&moving.gets);
+		SOON(atomic_load(&moving.puts) > puts && atomic_load(&moving.gets) > gets);
+		MUST(rsm_memseg_export_unpublish(other.e)); /* its importer holds the pages: they move */
+		MUST(rsm_memseg_import_disconnect(other.i));
+		MUST(rsm_memseg_export_destroy(other.e));
+		view_open(&other, &moving.base, 0, 2048, false);
+	}
+	atomic_store(&moving.stop, true);
+	CHECK(pthread_join(putter, NULL) == 0 && pthread_join(getter, NULL) == 0);
+}
+
+static void r_cuts(void)
+{
+	enum { SMALL = 20, PAGES = 4 * SMALL };
+	static uint8_t copy[PAGES * 65536];
+	struct pair base;
+	struct view all;
+	rsm_memseg_export_handle_t e;
+	size_t page = suite_page();
+	int refused = 0;
+
+	/* Each small one cuts the large one's memory; one cut too many is refused, and the large one lives on. */
+	base_open(&base, PAGES);
+	memset(base.memory, 0x5a, base.length);
+	view_open(&all, &base, 0, PAGES, false);
+	for (size_t at = 0; at < SMALL; at++) {
+		int code = rsm_memseg_export_create(base.controller, &e, base.memory + (4 * at + 1) * page,
+						    page, 0);
+		if (code != RSM_SUCCESS) {
+			EXPECT(RSMERR_INSUFFICIENT_RESOURCES, code);
+			CHECK(e == NULL);
+			refused++;
+		}
+		MUST(rsm_memseg_import_get(all.i, 0, copy, base.length));
+		CHECK_BYTES(copy, 0x5a, base.length);
+		MUST(pair_put_byte(all.i, (off_t)base.length - 1, (int)at));
+		CHECK_BYTES(base.memory + base.length - 1, (int)at, 1);
+		base.memory[base.length - 1] = 0x5a;
+	}
+	CHECK(refused > 0 && refused < SMALL);
+}
+
+static void r_rebound_map(void)
+{
+	struct pair base;
+	struct view one;
+	struct pair two;
+	uint8_t *other = pair_memory(1, 0x77);
+
+	/* A map from before the rebind must not keep the old memory, which is still exported by another. */
+	base_open(&base, 1);
+	base.memory[0] = 0x5a;
+	view_open(&one, &base, 0, 1, true);
+	two = base;
+	MUST(rsm_memseg_export_create(two.controller, &two.e, two.memory, two.length, 0));
+	MUST(rsm_memseg_export_rebind(one.e, other, 0, one.length));
+	MUST(rsm_memseg_export_unpublish(one.e));
+	MUST(rsm_memseg_export_destroy(one.e));
+	pair_publish(&two);
+	MUST(rsm_memseg_export_unpublish(two.e));
+	one.map[0] = 0x11;
+	CHECK_BYTES(base.memory, 0x5a, 1);
+	CHECK_BYTES(other, 0x77, 1);
+}
+
 static const struct suite_case cases[] = {
 	{"R-identical-unpublish", "one of two exports of a range unpublished, the other goes on",
 	 r_identical_unpublish},
@@ -233,6 +350,10 @@ static const struct suite_case cases[] = {
 	{"R-partial-hostile", "an importer of a part cannot reach beyond it", r_inside_hostile},
 	{"R-identical-rebind", "rebind away from and onto exported memory", r_same_twice_rebind},
 	{"R-identical-many", "sixteen exports of one page", r_many},
+	{"R-identical-moving", "puts and gets while another export of the range comes and goes", r_moving},
+	{"R-identical-map", "a map from before a rebind does not keep memory of another export",
+	 r_rebound_map},
+	{"R-partial-cuts", "a cut too many is refused and harms nobody", r_cuts},
 };
 
 SUITE_MAIN(cases)

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -351,6 +352,64 @@ static void r_many_events(void)
 	EXPECT(RSMERR_TIMEOUT, rsm_intr_signal_wait(pair.e, 0));
 }
 
+struct waiter {
+	void *handle;
+	_Atomic pid_t thread;
+	_Atomic int woken;
+};
+
+static void *wait_again_and_again(void *argument)
+{
+	struct waiter *waiter = argument;
+
+	atomic_store(&waiter->thread, gettid());
+	for (int round = 0; round < 4; round++) {
+		MUST(rsm_intr_signal_wait(waiter->handle, -1));
+		atomic_fetch_add(&waiter->woken, 1);
+	}
+	return NULL;
+}
+
+static bool is_asleep(const struct waiter *waiter)
+{
+	char path[64], state = 0;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)waiter->thread);
+	FILE *file = fopen(path, "re");
+	if (!file || fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
+		state = 0;
+	if (file)
+		fclose(file);
+	return state == 'S';
+}
+
+static void r_wakes_after_unpublish(void)
+{
+	struct waiter waiter = {0};
+	struct pair pair;
+	pthread_t thread;
+	uint64_t took = 0;
+
+	/* A waiter on the export that slept through unpublish is woken by posts, not by its own look around each second. */
+	pair_open(&pair);
+	waiter.handle = pair.e;
+	CHECK(pthread_create(&thread, NULL, wait_again_and_again, &waiter) == 0);
+	MUST(rsm_intr_signal_post(pair.i, 0)); /* the signal memory is there */
+	SOON(atomic_load(&waiter.woken) == 1 && is_asleep(&waiter));
+	MUST(rsm_memseg_export_unpublish(pair.e));
+	pair_publish(&pair);
+	pair_connect(&pair, RSM_PERM_RDWR);
+	for (int round = 2; round <= 4; round++) {
+		SOON(is_asleep(&waiter));
+		uint64_t start = suite_clock_ms();
+		MUST(rsm_intr_signal_post(pair.i, 0));
+		SOON(atomic_load(&waiter.woken) == round);
+		took += suite_clock_ms() - start;
+	}
+	CHECK(pthread_join(thread, NULL) == 0);
+	CHECK(took < 700);
+}
+
 static const struct suite_case cases[] = {
 	{"C66", "one post on I, one wait on E, then TIMEOUT", c66},
 	{"C67", "three posts satisfy exactly three waits", c67},
@@ -365,6 +424,8 @@ static const struct suite_case cases[] = {
 	{"R-post-bound", "posts without receivers succeed and are dropped", r_bound},
 	{"R-events-survive", "pending events survive unpublish, publish and abort", r_survive},
 	{"R-export-wait", "a wait on an export is not disturbed by unpublish", r_export_wait_unpublish},
+	{"R-wait-unpublish", "posts wake a waiter that slept through unpublish, at once",
+	 r_wakes_after_unpublish},
 	{"R-signal-processes", "ping-pong between processes", r_processes},
 	{"R-racing-waits", "waiters that lose a race use up their timeout", r_racing_waits},
 	{"R-abort-wakes-all", "abort wakes every thread, pending events go first", r_abort_wakes_all},

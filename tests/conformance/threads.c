@@ -268,6 +268,39 @@ static void r_waits(void)
 	EXPECT(RSMERR_TIMEOUT, rsm_intr_signal_wait(shared.e, 0));
 }
 
+/* Control calls, with places for cancellation inside, until the thread is cancelled. */
+static void *control_until_cancelled(void *argument)
+{
+	_Atomic bool *running = argument;
+
+	for (;;) {
+		rsmapi_barrier_t barrier;
+		rsm_memseg_import_handle_t i = pair_import(&shared, RSM_PERM_RDWR, &barrier);
+		MUST(rsm_memseg_import_disconnect(i));
+		atomic_store(running, true);
+		pthread_testcancel();
+	}
+	return NULL;
+}
+
+static void r_cancel(void)
+{
+	pthread_t thread;
+	void *end;
+
+	/* Whoever is cancelled inside the library leaves no lock behind; else the next call hangs. */
+	pair_open(&shared);
+	for (int round = 0; round < 50; round++) {
+		_Atomic bool running = false;
+		CHECK(pthread_create(&thread, NULL, control_until_cancelled, &running) == 0);
+		while (!atomic_load(&running))
+			sched_yield();
+		CHECK(pthread_cancel(thread) == 0);
+		CHECK(pthread_join(thread, &end) == 0 && end == PTHREAD_CANCELED);
+		MUST(rsm_memseg_export_republish(shared.e, NULL, 0));
+	}
+}
+
 static const struct suite_case cases[] = {
 	{"R-threads-put-get", "10 threads put and get through one handle", r_put_get},
 	{"R-threads-lives", "10 threads with segments of their own", r_lives},
@@ -276,6 +309,7 @@ static const struct suite_case cases[] = {
 	 r_no_lost_store},
 	{"R-threads-put-unpublish", "a put that succeeds beside unpublish has arrived", r_put_unpublish},
 	{"R-threads-posts", "10 threads post, every event counts", r_posts},
+	{"R-threads-cancel", "a thread cancelled in control calls leaves no lock behind", r_cancel},
 	{"R-threads-waits", "10 threads wait, every event releases one", r_waits},
 };
 

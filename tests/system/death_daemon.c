@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* rsmd is killed: local data and signals live on, control calls give a code, a new rsmd serves new processes. */
+#include <poll.h>
+#include <rsm/ext.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -144,12 +146,56 @@ static void wait_ends(void)
 	node_close(false);
 }
 
+static void pollfd_ends(void)
+{
+	struct pair pair;
+	struct pollfd fd = {.fd = -1};
+	int count = 0;
+
+	/* The descriptor hangs up with rsmd: told at once, instead of looked at again and again until the timeout. */
+	node_open();
+	pair_open(&pair);
+	MUST(rsm_memseg_get_pollfd(pair.e, &fd));
+	node_kill();
+	fd.revents = 0;
+	MUST(rsm_intr_signal_wait_pollfd(&fd, 1, 2000, &count));
+	CHECK_EQUAL(1, count);
+	CHECK_EQUAL(POLLHUP, fd.revents);
+	node_close(false);
+}
+
+static void destroy_revokes(void)
+{
+	struct pair pair = {0};
+
+	/* Allocated memory stays shared when its export goes; importers of the old rsmd must lose it all the same. */
+	node_open();
+	pair.controller = pair_controller(suite_controller());
+	pair.node = pair_node();
+	pair.memory = rsmx_alloc(suite_page(), 0);
+	CHECK(pair.memory != NULL);
+	pair.memory[0] = 0x5a;
+	MUST(rsm_memseg_export_create(pair.controller, &pair.e, pair.memory, suite_page(), 0));
+	pair_publish(&pair);
+	pair_connect(&pair, RSM_PERM_RDWR);
+	CHECK_EQUAL(0x5a, pair_get_byte(pair.i, 0));
+	node_kill();
+	CHECK(daemon_start(&node));
+	MUST(rsm_memseg_export_destroy(pair.e));
+	pair_put_byte(pair.i, 0, 0x11); /* nobody tells this import, so success is possible */
+	CHECK_BYTES(pair.memory, 0x5a, 1);
+	node_close(true);
+}
+
 static const struct suite_case cases[] = {
 	{"D-rsmd-data", "rsmd killed: maps, puts, barriers and signals live on", data_lives},
 	{"D-rsmd-control", "rsmd killed: control calls -> CTLR_NOT_PRESENT, memory is given back",
 	 control_fails},
 	{"D-rsmd-again", "rsmd killed and started again: new and old processes work", started_again},
 	{"D-rsmd-wait", "rsmd killed during a wait: events still wake", wait_ends},
+	{"D-rsmd-pollfd", "rsmd killed: the descriptor for poll hangs up", pollfd_ends},
+	{"D-rsmd-destroy", "rsmd killed and started again: destroy still takes the memory from importers",
+	 destroy_revokes},
 };
 
 SUITE_MAIN(cases)

@@ -94,9 +94,55 @@ static void max_memory(void)
 	node_close();
 }
 
+static void max_segment(void)
+{
+	rsm_memseg_export_handle_t e;
+	rsmapi_controller_attr_t attr;
+
+	/* More than one segment may have, as the attributes say: a matter of length, whatever is free. */
+	node_open(DAEMON_CONFIG("max-exported-memory = 1\n"));
+	rsmapi_controller_handle_t c = pair_controller("shm0");
+	MUST(rsm_get_controller_attr(c, &attr));
+	size_t length = attr.attr_max_export_segment_size + suite_page();
+	uint8_t *memory = mmap(NULL, length, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	CHECK(memory != MAP_FAILED);
+	EXPECT(RSMERR_BAD_LENGTH, rsm_memseg_export_create(c, &e, memory, length, 0));
+	CHECK(e == NULL);
+	MUST(rsm_memseg_export_create(c, &e, memory, length - suite_page(), 0));
+	MUST(rsm_memseg_export_destroy(e));
+	node_close();
+}
+
+static void max_objects(void)
+{
+	struct pair pair;
+	rsm_memseg_export_handle_t e;
+	uint8_t copy[4096];
+
+	/* A cut that finds room for one new object but not for two fails as a whole. */
+	node_open(DAEMON_CONFIG("max-segments = 4\n"));
+	pair_open_pages(&pair, 4);
+	memset(pair.memory, 0x5a, pair.length);
+	for (int at = 0; at < 6; at++)
+		CHECK(rsmx_alloc(suite_page(), 0) != NULL);
+	EXPECT(RSMERR_INSUFFICIENT_RESOURCES,
+	       rsm_memseg_export_create(pair.controller, &e, pair.memory + suite_page(), suite_page(), 0));
+	for (size_t at = 0; at < 4; at++) {
+		MUST(rsm_memseg_import_get(pair.i, (off_t)(at * suite_page()), copy, 4096));
+		CHECK_BYTES(copy, 0x5a, 4096);
+		MUST(pair_put_byte(pair.i, (off_t)(at * suite_page()), (int)at));
+		CHECK_BYTES(pair.memory + at * suite_page(), (int)at, 1);
+	}
+	pair_close(&pair);
+	node_close();
+}
+
 static const struct suite_case cases[] = {
 	{"S-max-segments", "max-segments -> INSUFFICIENT_RESOURCES from create and connect", max_segments},
 	{"S-max-memory", "max-exported-memory -> INSUFFICIENT_MEM from create and rebind", max_memory},
+	{"S-max-segment", "more than one segment may have -> BAD_LENGTH", max_segment},
+	{"S-max-objects", "too many memory objects -> INSUFFICIENT_RESOURCES, segments live on", max_objects},
 };
 
 SUITE_MAIN(cases)

@@ -89,7 +89,7 @@ void published_describe(size_t pages, unsigned char fill)
 void published_start(size_t pages, unsigned char fill)
 {
 	fake_start(answer);
-	atomic_store(&fake_status()[PUBLISHED_SLOT].epoch, SEGMENT_EPOCH(7, 1));
+	atomic_store(&fake_status()[PUBLISHED_SLOT].epoch, SEGMENT_EPOCH(7, 2));
 	published_describe(pages, fill);
 }
 
@@ -101,7 +101,7 @@ void published_stop(void)
 
 void published_move(void)
 {
-	published.reply.epoch = atomic_fetch_add(&fake_status()[PUBLISHED_SLOT].epoch, 1) + 1;
+	published.reply.epoch = atomic_fetch_add(&fake_status()[PUBLISHED_SLOT].epoch, 2) + 2;
 }
 
 void published_abort(void)

@@ -268,7 +268,7 @@ static const struct {
 	{"status slot far away", status_slot_far, RSMERR_INTERNAL_ERROR, true},
 	{"signal slot behind the last", signal_slot_behind, RSMERR_INTERNAL_ERROR, true},
 	{"signal slot far away", signal_slot_far, RSMERR_INTERNAL_ERROR, true},
-	{"no signal memory", signals_missing, RSMERR_BAD_ADDR, true},
+	{"no signal memory", signals_missing, RSMERR_INSUFFICIENT_RESOURCES, true},
 	{"short signal memory", signals_short, RSMERR_BAD_ADDR, true},
 	{"unsealed signal memory", signals_unsealed, RSMERR_BAD_ADDR, true},
 	{"no descriptors", no_descriptors, RSMERR_INSUFFICIENT_RESOURCES, true},

@@ -123,7 +123,7 @@ static const struct {
 	{"no descriptor", no_descriptor, RSMERR_INSUFFICIENT_RESOURCES},
 	{"33 extents", extents_33, RSMERR_INTERNAL_ERROR},
 	{"a sum that is not the length", sum_wrong, RSMERR_INTERNAL_ERROR},
-	{"no extents", extents_none, RSMERR_BARRIER_FAILURE},
+	{"no extents", extents_none, RSMERR_INTERNAL_ERROR},
 };
 
 /* Every access says that the memory cannot be had, and none harms; a good answer heals. */

@@ -6,7 +6,9 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/futex.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -44,14 +46,14 @@ void stub_layout(struct stub *stub, int fd, uint64_t offset, uint64_t length)
 void stub_connect(struct stub *stub, size_t length, unsigned char fill, uint32_t granted, int *fd)
 {
 	memset(stub, 0, sizeof(*stub));
-	atomic_store(&stub->status.epoch, SEGMENT_EPOCH(7, 1));
+	atomic_store(&stub->status.epoch, SEGMENT_EPOCH(7, 2));
 	stub->import.ops = &transport_local_ops;
 	stub->import.status = &stub->status;
 	stub->import.length = length;
 	stub->import.granted = granted;
 	stub->import.generation = 7;
 	atomic_store(&stub->import.implicit, true);
-	stub->layout.epoch = SEGMENT_EPOCH(7, 1);
+	stub->layout.epoch = SEGMENT_EPOCH(7, 2);
 	*fd = stub_memory(length, fill);
 	stub_layout(stub, *fd, 0, length);
 	assert_int_equal(local_attach(&stub->import, &stub->layout), RSM_SUCCESS);
@@ -68,7 +70,18 @@ void stub_disconnect(struct stub *stub)
 
 void stub_move(struct stub *stub)
 {
+	stub->layout.epoch = atomic_fetch_add(&stub->status.epoch, 2) + 2;
+}
+
+void stub_move_begin(struct stub *stub)
+{
+	atomic_fetch_add(&stub->status.epoch, 1);
+}
+
+void stub_move_end(struct stub *stub)
+{
 	stub->layout.epoch = atomic_fetch_add(&stub->status.epoch, 1) + 1;
+	syscall(SYS_futex, SEGMENT_EPOCH_FUTEX(&stub->status.epoch), FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 }
 
 void stub_abort(struct stub *stub)

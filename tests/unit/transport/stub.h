@@ -37,6 +37,10 @@ void stub_disconnect(struct stub *stub);
 void stub_move(struct stub *stub);
 void stub_abort(struct stub *stub);
 
+/* The same in two steps: between them the pages are in motion and nobody may use the map. */
+void stub_move_begin(struct stub *stub);
+void stub_move_end(struct stub *stub);
+
 /* Reads of the memory past all maps of the transport. */
 unsigned char stub_byte(int fd, uint64_t offset);
 bool stub_is_all(int fd, uint64_t offset, size_t length, unsigned char value);

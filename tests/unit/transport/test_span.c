@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* transport/local/rma.c and map.c: spans (begin, order, settle), and following memory that moved. */
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -193,6 +197,101 @@ static void test_remap_fails(void **state)
 	stub_disconnect(&stub);
 }
 
+/* ---- memory in motion ---- */
+
+struct access {
+	struct stub *stub;
+	_Atomic pid_t thread;
+	int code;
+};
+
+static void *put_there(void *argument)
+{
+	const uint64_t word = 0x1111111111111111u;
+	struct access *access = argument;
+	atomic_store(&access->thread, gettid());
+	access->code = local_put(&access->stub->import, 0, &word, 8);
+	return NULL;
+}
+
+/* Returns when the thread sleeps in the kernel. */
+static void await_sleep(const _Atomic pid_t *thread)
+{
+	char path[64], text[256], state = 'R';
+	while (state != 'S') {
+		snprintf(path, sizeof(path), "/proc/self/task/%d/stat", atomic_load(thread));
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+		sched_yield();
+		if (fd < 0)
+			continue; /* it has not told its id yet */
+		ssize_t length = read(fd, text, sizeof(text) - 1);
+		close(fd);
+		assert_true(length > 0);
+		text[length] = '\0';
+		state = strrchr(text, ')')[2];
+	}
+}
+
+/* An access meanwhile waits, without the lock, and goes to the new memory; an abort ends the wait. */
+static void in_motion(bool aborted)
+{
+	struct stub stub;
+	struct access access = {.stub = &stub, .code = -1};
+	pthread_t thread;
+	int old;
+
+	stub_connect(&stub, page(), 0xaa, RSM_PERM_RDWR, &old);
+	int kept = dup(old), fresh = stub_memory(page(), 0xbb);
+	stub_layout(&stub, fresh, 0, page());
+	stub_move_begin(&stub);
+	assert_int_equal(pthread_create(&thread, NULL, put_there, &access), 0);
+	await_sleep(&access.thread);
+	assert_false(stub.locked);
+	assert_int_equal(stub.fetches, 0);
+	if (aborted)
+		stub_abort(&stub);
+	stub_move_end(&stub);
+	pthread_join(thread, NULL);
+	assert_int_equal(access.code, aborted ? RSMERR_CONN_ABORTED : RSM_SUCCESS);
+	assert_true(stub_is_all(kept, 0, page(), 0xaa));
+	assert_true(stub_is_all(fresh, 0, 8, aborted ? 0xbb : 0x11));
+	close(kept);
+	stub_disconnect(&stub);
+}
+
+static void test_in_motion(void **state)
+{
+	(void)state;
+	in_motion(false);
+}
+
+static void test_in_motion_aborted(void **state)
+{
+	(void)state;
+	in_motion(true);
+}
+
+/* A layout that was told while the pages moved is not used: the next access asks again. */
+static void test_layout_of_motion(void **state)
+{
+	unsigned char byte = 0;
+	struct stub stub;
+	int old;
+
+	(void)state;
+	stub_connect(&stub, page(), 0xaa, RSM_PERM_RDWR, &old);
+	local_detach(&stub.import);
+	stub_move_begin(&stub);
+	stub.layout.epoch = atomic_load(&stub.status.epoch);
+	assert_int_equal(local_attach(&stub.import, &stub.layout), RSM_SUCCESS);
+	assert_true(atomic_load(&stub.import.epoch) != atomic_load(&stub.status.epoch));
+	stub_layout(&stub, stub_memory(page(), 0xbb), 0, page());
+	stub_move_end(&stub);
+	assert_int_equal(local_get(&stub.import, 0, &byte, 1), RSM_SUCCESS);
+	assert_int_equal(byte, 0xbb);
+	stub_disconnect(&stub);
+}
+
 /* Another thread was faster: nothing is left to be done. */
 static void test_resume_nothing(void **state)
 {
@@ -219,6 +318,9 @@ int main(void)
 		cmocka_unit_test(test_move_before_put),
 		cmocka_unit_test(test_fetch_fails),
 		cmocka_unit_test(test_remap_fails),
+		cmocka_unit_test(test_in_motion),
+		cmocka_unit_test(test_in_motion_aborted),
+		cmocka_unit_test(test_layout_of_motion),
 		cmocka_unit_test(test_resume_nothing),
 	};
 
