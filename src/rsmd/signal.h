@@ -18,7 +18,7 @@ struct rsmd_signals {
 	int fd; /* -1: not made yet */
 	struct segment_signal *memory;
 	bool handed;                /* an importer got it */
-	bool given;  /* the exporter has it mapped: pending events are moved by the exporter */
+	bool given;                 /* the exporter has it mapped: pending events are moved by the exporter */
 	struct rsmd_import **slots; /* who has slot n; 0 is the exporter's */
 	uint32_t slot_count;        /* length of the array */
 	uint32_t lowest;            /* no free slot below it, save 0 */

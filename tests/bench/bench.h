@@ -112,7 +112,8 @@ struct bench_turn {
 /* Where two processes take turns: [0] is written by the measuring process, [1] by the peer. */
 struct bench_turns {
 	struct bench_turn turn[2];
-	uint64_t think; /* nanoseconds that a side computes before it posts, so that the other one is asleep */
+	uint64_t
+		think; /* nanoseconds that a side computes before it posts, so that the other one is asleep */
 };
 
 /*

@@ -14,7 +14,7 @@
 #include "bench.h"
 
 #define ROUNDS          9
-#define SMALL           ((size_t)1 << 20)
+#define SMALL           ((size_t)4 << 20) /* from 2 MiB on, attributes are read from smaps: a step, no growth */
 #define LARGE           ((size_t)4 << 30)
 #define RESIDENT        ((size_t)256 << 20)
 #define RESIDENT_ROUNDS 5
@@ -204,7 +204,7 @@ static bool peak_row(void *memory)
 bool bench_memory_rows(void)
 {
 	struct bench_row untouched = {.name = "export_create, untouched, 4 GiB",
-				      .limit = "librsm with 1 MiB",
+				      .limit = "librsm with 4 MiB",
 				      .unit = "us",
 				      .kind = BENCH_RATIO_MOST,
 				      .goal = 1.25,

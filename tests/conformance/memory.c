@@ -315,7 +315,7 @@ static void r_protected(void)
 	memset(pair.memory, 0x5a, pair.length);
 	CHECK(mprotect(pair.memory + 2 * page, page, PROT_READ) == 0);
 	pair_close(&pair);
-	MUST(rsmx_status("status", 0, &json)); /* answered behind the destroy: what rsmd throws away is gone */
+	MUST(rsmx_status("status", 0, &json)); /* answered when rsmd has thrown the pages away */
 	free(json);
 	CHECK_BYTES(pair.memory, 0x5a, pair.length);
 	CHECK(mprotect(pair.memory + 2 * page, page, PROT_READ | PROT_WRITE) == 0);
