@@ -22,11 +22,14 @@ demo: build ## one process shares a file's contents with another: every step, wi
 check: setup-check build ## build, all tests and fast static checks; ends by CTest's summary
 	@cd $(BUILD) && $(CTEST)
 
-build: setup-build $(BUILD)/build.ninja ## build only, into $(BUILD)/
-	@cmake --build $(BUILD)
+# Tests need more packages than the product: they are configured for those who run them, and then stay.
+TESTING := OFF
+check bench check-valgrind: TESTING := ON
 
-$(BUILD)/build.ninja:
-	@$(CONFIGURE) -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX)
+build: setup-build ## build only, into $(BUILD)/
+	@if [ $(TESTING) = ON ] || [ ! -f $(BUILD)/build.ninja ]; then \
+		$(CONFIGURE) -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX) -DBUILD_TESTING=$(TESTING); fi
+	@cmake --build $(BUILD)
 
 .PHONY: setup-build setup-check setup-static setup-bench
 setup-build:
@@ -36,10 +39,11 @@ setup-check:
 setup-static:
 	@$(SETUP) build check static
 setup-bench:
-	@$(SETUP) build bench
+	@$(SETUP) build check bench
 
-bench: setup-bench build ## speed and memory beside the raw limits of this machine
-	@$(BUILD)/tests/bench/bench
+bench: setup-bench build ## speed and memory beside the raw limits of this machine (ARGS=--json)
+	@$(BUILD)/tests/bench/bench $(ARGS)
+	@[ -n "$(ARGS)" ] || tests/bench/datapath.sh $(BUILD)/tests/bench/bench
 
 check-sanitize: check-asan check-tsan ## the whole suite under address, undefined and thread sanitizers
 
@@ -65,9 +69,7 @@ check-valgrind: setup-static setup-check build ## the unit tests under valgrind
 format: setup-check ## format the sources
 	@build-tools/check-format.sh --fix .
 
-install: setup-build ## install to $(DESTDIR)$(PREFIX)
-	@$(CONFIGURE) -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX)
-	@cmake --build $(BUILD)
+install: build ## install to $(DESTDIR)$(PREFIX)
 	@cmake --install $(BUILD) --prefix $(PREFIX)
 	@[ -n "$(DESTDIR)" ] || ldconfig 2>/dev/null || true
 

@@ -208,6 +208,17 @@ static void length_almost_max_in_two(void)
 	published.extents[1].length = published.reply.length - published.extents[0].length;
 }
 
+/* Nothing is mapped then, so that nothing else would look at the length. */
+static void length_max_ungranted(void)
+{
+	published.reply.length = UINT64_MAX;
+	published.reply.granted = RSM_PERM_NONE;
+	published.reply.n_extents = 0;
+	base_fd_close(&published.fds[0]);
+	published.fds[0] = published.fds[1];
+	published.fd_count = 1;
+}
+
 static void length_too_large(void)
 {
 	published.reply.length = published.extents[0].length = (uint64_t)1 << 62;
@@ -284,6 +295,7 @@ static const struct {
 	{"length 2^64-1", length_max, 0, true},
 	{"length 2^64-4096", length_almost_max, 0, true},
 	{"length 2^64-4096 in two pieces", length_almost_max_in_two, 0, true},
+	{"length 2^64-1, no right granted", length_max_ungranted, RSMERR_INTERNAL_ERROR, true},
 	{"length 2^62", length_too_large, 0, true},
 	{"offset inside a page", offset_odd, 0, true},
 	{"offset 2^64-4096", offset_far, 0, true},

@@ -68,6 +68,11 @@ void stub_disconnect(struct stub *stub)
 	assert_false(stub->locked);
 }
 
+static void wake(struct stub *stub)
+{
+	syscall(SYS_futex, SEGMENT_EPOCH_FUTEX(&stub->status.epoch), FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+}
+
 void stub_move(struct stub *stub)
 {
 	stub->layout.epoch = atomic_fetch_add(&stub->status.epoch, 2) + 2;
@@ -81,12 +86,13 @@ void stub_move_begin(struct stub *stub)
 void stub_move_end(struct stub *stub)
 {
 	stub->layout.epoch = atomic_fetch_add(&stub->status.epoch, 1) + 1;
-	syscall(SYS_futex, SEGMENT_EPOCH_FUTEX(&stub->status.epoch), FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+	wake(stub);
 }
 
 void stub_abort(struct stub *stub)
 {
 	atomic_fetch_add(&stub->status.epoch, SEGMENT_EPOCH(1, 0));
+	wake(stub);
 }
 
 unsigned char stub_byte(int fd, uint64_t offset)
