@@ -164,7 +164,11 @@ static int table_map(int fd, uint32_t slots)
 	if (table == MAP_FAILED)
 		return base_refuse_errno(RSMERR_INSUFFICIENT_MEM, errno, "cannot map rsmd's status table");
 	const struct segment_status_head *head = table;
-	if (head->magic != SEGMENT_STATUS_MAGIC || head->version != SEGMENT_STATUS_VERSION) {
+	if (head->magic != SEGMENT_STATUS_MAGIC) {
+		munmap(table, length);
+		return base_refuse(RSMERR_BAD_LIBRARY_VERSION, "what rsmd sent is no status table");
+	}
+	if (head->version != SEGMENT_STATUS_VERSION) {
 		uint32_t version = head->version;
 		munmap(table, length);
 		return base_refuse(

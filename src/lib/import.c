@@ -4,44 +4,65 @@
 
 #include "base/fd.h"
 #include "lib/lib.h"
+#include "segment/memfd.h"
 
-#define LENGTH_MAX ((uint64_t)1 << 62) /* bytes; no segment can be as long */
+#define LENGTH_MAX ((uint64_t)1 << 56) /* bytes; no segment can be as long */
 
-/* Turns rsmd's answer into a layout; takes the memory's descriptors out of the packet, also on error. */
+/* Takes the memory's descriptors, which come first, out of the packet. A missing one is -1. */
+static void layout_take_fds(const Wire__ConnectReply *answer, struct wire_packet *packet,
+			    struct transport_layout *layout)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < answer->n_extents; i++)
+		if (answer->extents[i]->kind != WIRE__OBJECT_KIND__OBJECT_SYSV &&
+		    answer->extents[i]->fd_index >= count)
+			count = (size_t)answer->extents[i]->fd_index + 1;
+	layout->fd_count = count < SEGMENT_EXTENTS_MAX ? count : SEGMENT_EXTENTS_MAX;
+	for (size_t i = 0; i < layout->fd_count; i++)
+		layout->fds[i] = wire_packet_take(packet, i);
+}
+
+/* A piece that its file does not have would be a bus error at the first access: it is looked at before. */
+static int extent_take(const Wire__Extent *from, const struct transport_layout *layout,
+		       struct segment_extent *to)
+{
+	const bool sysv = from->kind == WIRE__OBJECT_KIND__OBJECT_SYSV;
+	*to = (struct segment_extent){.fd = -1, .shmid = -1, .offset = from->offset, .length = from->length};
+	if (from->length == 0 || from->length > LENGTH_MAX || from->offset > LENGTH_MAX)
+		return base_refuse(RSMERR_INTERNAL_ERROR, "rsmd describes a piece of impossible length");
+	if (sysv) {
+		to->shmid = (int)from->shmid;
+		return RSM_SUCCESS;
+	}
+	to->fd = from->fd_index < layout->fd_count ? layout->fds[from->fd_index] : -1;
+	if (to->fd < 0)
+		return base_refuse(
+			RSMERR_INSUFFICIENT_RESOURCES,
+			"a descriptor of the segment's memory did not arrive; is RLIMIT_NOFILE reached?");
+	/* Whether it may be written the map will say. */
+	return segment_memfd_verify(to->fd, from->offset + from->length, false,
+				    from->kind == WIRE__OBJECT_KIND__OBJECT_SEALED) == RSM_SUCCESS
+		       ? RSM_SUCCESS
+		       : RSMERR_INTERNAL_ERROR;
+}
+
+/* Turns rsmd's answer into a layout, which owns the memory's descriptors from here on, also on error. */
 static int layout_take(const Wire__ConnectReply *answer, struct wire_packet *packet,
 		       struct transport_layout *layout)
 {
 	*layout = (struct transport_layout){.epoch = answer->epoch};
-	for (size_t i = 0; i < answer->n_extents; i++)
-		while (layout->fd_count <= answer->extents[i]->fd_index &&
-		       layout->fd_count < SEGMENT_EXTENTS_MAX &&
-		       answer->extents[i]->kind != WIRE__OBJECT_KIND__OBJECT_SYSV) {
-			layout->fds[layout->fd_count] = wire_packet_take(packet, layout->fd_count);
-			layout->fd_count++;
-		}
+	layout_take_fds(answer, packet, layout);
 	if (answer->n_extents > SEGMENT_EXTENTS_MAX)
 		return base_refuse(RSMERR_INTERNAL_ERROR,
 				   "rsmd describes a segment of %zu pieces, at most %d are possible",
 				   answer->n_extents, SEGMENT_EXTENTS_MAX);
 	uint64_t total = 0;
-	for (size_t i = 0; i < answer->n_extents; i++) {
-		const Wire__Extent *from = answer->extents[i];
-		struct segment_extent *to = &layout->extents[i];
-		bool sysv = from->kind == WIRE__OBJECT_KIND__OBJECT_SYSV;
-		to->fd = sysv || from->fd_index >= layout->fd_count ? -1 : layout->fds[from->fd_index];
-		to->shmid = sysv ? (int)from->shmid : -1;
-		to->offset = from->offset;
-		to->length = from->length;
-		if (!sysv && to->fd < 0)
-			return base_refuse(RSMERR_INSUFFICIENT_RESOURCES,
-					   "a descriptor of the segment's memory did not "
-					   "arrive; is RLIMIT_NOFILE reached?");
-		/* Bounded so that no sum or rounding of lengths can wrap, here or in a transport. */
-		if (from->length == 0 || from->length > LENGTH_MAX - total)
-			return base_refuse(RSMERR_INTERNAL_ERROR,
-					   "rsmd describes a segment of impossible length");
-		total += from->length;
-		layout->count++;
+	for (; layout->count < answer->n_extents; layout->count++) {
+		struct segment_extent *extent = &layout->extents[layout->count];
+		int code = extent_take(answer->extents[layout->count], layout, extent);
+		if (code != RSM_SUCCESS)
+			return code;
+		total += extent->length; /* at most 32 times LENGTH_MAX: no overflow */
 	}
 	if (answer->length > LENGTH_MAX || (answer->granted != 0 && total != answer->length))
 		return base_refuse(RSMERR_INTERNAL_ERROR, "rsmd describes %llu bytes of a segment of %llu",
@@ -94,7 +115,8 @@ static int import_attach(struct lib_import *import, struct lib_reply *reply)
 {
 	const Wire__ConnectReply *answer = reply->message->connect;
 	if (reply->message->body_case != WIRE__REPLY__BODY_CONNECT || answer->status_slot == 0 ||
-	    answer->status_slot >= lib_daemon.status_slots || answer->signal_slot >= SEGMENT_SIGNAL_SLOTS)
+	    answer->status_slot >= lib_daemon.status_slots || answer->signal_slot == 0 ||
+	    answer->signal_slot >= SEGMENT_SIGNAL_SLOTS)
 		return base_refuse(RSMERR_INTERNAL_ERROR, "rsmd answered something else than a connection");
 	import->signal.id = answer->import_id;
 	import->signal.session = lib_daemon.session;

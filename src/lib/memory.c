@@ -188,6 +188,24 @@ static int check_cut(uintptr_t border)
 	return RSM_SUCCESS;
 }
 
+/* Memory that is exported in place stays there: the tail becomes an object of its own, no page moves. */
+static int cut_shared(struct lib_object *object, uintptr_t address)
+{
+	const uintptr_t end = object->start + object->length;
+	object->length = address - object->start;
+	int code = cover(address, end);
+	if (code != RSM_SUCCESS) {
+		drop_unused(address, end);
+		object->length = end - object->start;
+		return code;
+	}
+	struct lib_object *tail;
+	for (uintptr_t at = address; (tail = lib_object_first(at, end)) != NULL;
+	     at = tail->start + tail->length)
+		tail->references = object->references;
+	return lib_object_relayout(object->start, end);
+}
+
 /* Makes [start, end) consist of whole objects. */
 static int cut_borders(uintptr_t start, uintptr_t end)
 {
@@ -198,7 +216,8 @@ static int cut_borders(uintptr_t start, uintptr_t end)
 			continue;
 		int code = check_cut(borders[i]);
 		if (code == RSM_SUCCESS)
-			code = lib_object_cut(object, borders[i]);
+			code = object->sealed ? lib_object_cut(object, borders[i])
+					      : cut_shared(object, borders[i]);
 		if (code != RSM_SUCCESS)
 			return code;
 	}

@@ -215,12 +215,6 @@ int lib_object_move(struct lib_object *object)
 
 int lib_object_cut(struct lib_object *object, uintptr_t address)
 {
-	if (!object->sealed)
-		return base_refuse(RSMERR_BAD_ADDR,
-				   "the range cuts shared memory at 0x%lx that is exported as one piece; "
-				   "export the same "
-				   "range or one that lies apart",
-				   (unsigned long)address);
 	const size_t front = address - object->start, back = object->length - front;
 	const uintptr_t end = object->start + object->length;
 	struct lib_object *fresh = NULL;

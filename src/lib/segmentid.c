@@ -76,8 +76,11 @@ int rsm_get_segmentid_range(const char *appid, rsm_memseg_id_t *baseid, uint32_t
 	bool decided = false;
 	for (unsigned at = 1; !decided && getline(&line, &room, stream) >= 0; at++)
 		decided = line_decides(line, appid, file, at, &code, &base, &count);
+	const bool unreadable = ferror(stream) != 0;
 	free(line);
 	fclose(stream);
+	if (unreadable)
+		return base_refuse(RSMERR_BAD_CONF, "cannot read %s", file);
 	if (!decided)
 		return base_refuse(RSMERR_BAD_APPID, "%s has no entry for %s", file, appid);
 	if (code == RSM_SUCCESS) {

@@ -54,10 +54,12 @@ struct perf_test {
 	const char *name, *title;
 	enum perf_kind kind;
 	unsigned parts; /* 2: an operation is a round trip, half of it is reported */
-	bool sized;  /* takes sizes; the default ones are all of the run if it is about bandwidth, else 8 */
-	bool writes; /* changes the segment's data */
-	bool peer;   /* the other side takes part */
-	bool spins;  /* both sides spin: makes no sense on one CPU */
+	unsigned
+		think; /* ns that each side computes before it hands over (perf_think); taken off the result */
+	bool sized;    /* takes sizes; the default ones are all of the run if it is about bandwidth, else 8 */
+	bool writes;   /* changes the segment's data */
+	bool peer;     /* the other side takes part */
+	bool spins;    /* both sides spin: makes no sense on one CPU */
 	/* After a failure nothing more of the run is called. begin and end may be NULL. */
 	int (*begin)(struct perf_run *run, size_t size);
 	int (*run)(struct perf_run *run, size_t size, uint64_t count);
@@ -65,8 +67,16 @@ struct perf_test {
 	const struct perf_test *raw; /* the limit, may be NULL */
 };
 
+/*
+ * So long that a waiter which spins before it sleeps is asleep when its event comes: a wake-up is what is measured then.
+ */
+#define PERF_THINK_NS 60000u
+
 /* Functions of a test return RSM_SUCCESS, an RSMERR code with the library's reason, or this: the error is told. */
 #define PERF_TOLD 255
+
+/* Computes for PERF_THINK_NS. Both processes. */
+void perf_think(void);
 
 struct perf_result {
 	double minimum, median, p99, maximum; /* ns per operation */

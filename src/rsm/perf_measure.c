@@ -57,7 +57,7 @@ static int sample(struct perf_run *run, const struct perf_test *test, size_t siz
 		now = base_clock_ns();
 		if (code != RSM_SUCCESS)
 			return code;
-		if (!add_sample(samples, (double)(now - start) / (double)batch / test->parts)) {
+		if (!add_sample(samples, (double)(now - start) / (double)batch / test->parts - test->think)) {
 			tool_fail("measure %s: out of memory for samples", test->name);
 			return PERF_TOLD;
 		}

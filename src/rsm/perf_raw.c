@@ -74,6 +74,7 @@ static int raw_futex(struct perf_run *run, size_t size, uint64_t count)
 	(void)size;
 	while (count--) {
 		uint32_t turn = atomic_load(&words->ping) + 1, now;
+		perf_think();
 		atomic_store(&words->ping, turn);
 		perf_futex(&words->ping, FUTEX_WAKE, 1, 0);
 		while ((now = atomic_load(&words->pong)) != turn) {
@@ -106,5 +107,9 @@ const struct perf_test perf_raw_echo = {.name = "raw echo through shared memory"
 					.begin = begin_raw_echo,
 					.run = raw_echo,
 					.end = end_raw};
-const struct perf_test perf_raw_futex = {
-	.name = "raw futex echo", .parts = 2, .begin = begin_raw_futex, .run = raw_futex, .end = end_raw};
+const struct perf_test perf_raw_futex = {.name = "raw futex echo",
+					 .parts = 2,
+					 .think = PERF_THINK_NS,
+					 .begin = begin_raw_futex,
+					 .run = raw_futex,
+					 .end = end_raw};

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "rsm/perf.h"
 
 struct server {
@@ -86,6 +87,13 @@ static int serve_echo(const struct server *server, unsigned char *memory, size_t
 	}
 }
 
+void perf_think(void)
+{
+	const uint64_t start = base_clock_ns();
+	while (base_clock_ns() - start < PERF_THINK_NS)
+		;
+}
+
 static int serve_signals(const struct server *server, bool spin)
 {
 	const struct perf_words *words = (const struct perf_words *)(void *)server->shared;
@@ -96,6 +104,8 @@ static int serve_signals(const struct server *server, bool spin)
 			spins = 0;
 			if (atomic_load_explicit(&words->stop, memory_order_relaxed))
 				return RSM_SUCCESS;
+			if (!spin)
+				perf_think();
 			code = rsm_intr_signal_post(server->segment, 0);
 		} else if (code == RSMERR_TIMEOUT) {
 			code = RSM_SUCCESS;
@@ -125,6 +135,7 @@ static void serve_futex(const struct server *server)
 		if (atomic_load(&words->stop))
 			return;
 		turn = now;
+		perf_think();
 		atomic_store(&words->pong, turn);
 		perf_futex(&words->pong, FUTEX_WAKE, 1, 0);
 	}

@@ -49,6 +49,7 @@ static int signal_block(struct perf_run *run, size_t size, uint64_t count)
 	(void)size;
 	int code = RSM_SUCCESS;
 	while (count-- && code == RSM_SUCCESS) {
+		perf_think();
 		code = rsm_intr_signal_post(run->session.import, 0);
 		if (code == RSM_SUCCESS)
 			code = rsm_intr_signal_wait(run->session.import, PERF_WAIT_MS);
@@ -117,9 +118,10 @@ const struct perf_test perf_signal_tests[] = {
 	 .end = end_signals,
 	 .raw = &perf_raw_echo},
 	{.name = "signal-block",
-	 .title = "signal, the waiter is blocked, half a round trip",
+	 .title = "signal, the waiter is asleep, half a round trip",
 	 .kind = PERF_TIME,
 	 .parts = 2,
+	 .think = PERF_THINK_NS,
 	 .writes = true,
 	 .peer = true,
 	 .begin = begin_block,

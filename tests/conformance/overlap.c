@@ -4,6 +4,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/shm.h>
+#include <unistd.h>
 
 #include "pair.h"
 #include "peer.h"
@@ -122,13 +125,18 @@ static void r_span_over_withdrawal(void)
 	CHECK_BYTES(base.memory + 2, 0x32, 1);
 }
 
-static void r_partial(void)
+/* `memory`: eight zeroed pages, or NULL for private ones. */
+static void partial(uint8_t *memory)
 {
 	struct pair base;
 	struct view views[4];
 	size_t page = suite_page();
 
 	base_open(&base, 8);
+	if (memory) {
+		free(base.memory);
+		base.memory = memory;
+	}
 	view_open(&views[0], &base, 0, 4, true);
 	view_open(&views[1], &base, 2, 4, true); /* overlaps the first */
 	view_open(&views[2], &base, 3, 1, true); /* inside both */
@@ -158,7 +166,30 @@ static void r_partial(void)
 	MUST(rsm_memseg_export_destroy(views[2].e));
 	CHECK_BYTES(base.memory + 3 * page + 1, 0x31, 1);
 	CHECK_BYTES(base.memory + 3 * page + 5, 0x35, 1);
-	free(base.memory);
+	if (!memory)
+		free(base.memory);
+}
+
+static void r_partial(void)
+{
+	partial(NULL);
+}
+
+/* Memory that is exported in place is cut without moving: whoever else shares it goes on sharing it. */
+static void r_partial_shared(void)
+{
+	size_t length = 8 * suite_page();
+	int id = shmget(IPC_PRIVATE, length, IPC_CREAT | 0600), fd = memfd_create("overlap", MFD_CLOEXEC);
+	CHECK(id >= 0 && fd >= 0 && ftruncate(fd, (off_t)length) == 0);
+	uint8_t *attached = shmat(id, NULL, 0), *other = shmat(id, NULL, 0);
+	CHECK(attached != (void *)-1 && other != (void *)-1 && shmctl(id, IPC_RMID, NULL) == 0);
+	partial(attached);
+	CHECK_BYTES(other + 3 * suite_page() + 5, 0x35, 1);
+	uint8_t *mapped = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), value = 0;
+	CHECK(mapped != MAP_FAILED);
+	partial(mapped);
+	CHECK(pread(fd, &value, 1, (off_t)(3 * suite_page() + 5)) == 1);
+	CHECK_EQUAL(0x35, value);
 }
 
 static void r_inside_hostile(void)
@@ -347,6 +378,7 @@ static const struct suite_case cases[] = {
 	 r_identical_destroy},
 	{"R-identical-span", "a span of the other one over the withdrawal", r_span_over_withdrawal},
 	{"R-partial", "partly overlapping exports", r_partial},
+	{"R-partial-shared", "partly overlapping exports of System V memory and a memfd", r_partial_shared},
 	{"R-partial-hostile", "an importer of a part cannot reach beyond it", r_inside_hostile},
 	{"R-identical-rebind", "rebind away from and onto exported memory", r_same_twice_rebind},
 	{"R-identical-many", "sixteen exports of one page", r_many},

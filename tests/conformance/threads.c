@@ -268,12 +268,6 @@ static void r_waits(void)
 	EXPECT(RSMERR_TIMEOUT, rsm_intr_signal_wait(shared.e, 0));
 }
 
-static void connect_once(void)
-{
-	rsmapi_barrier_t barrier;
-	MUST(rsm_memseg_import_disconnect(pair_import(&shared, RSM_PERM_RDWR, &barrier)));
-}
-
 /*
  * Control calls, with places for cancellation inside, until the thread is cancelled. No local variables in memory
  * here: AddressSanitizer does not see that a cancelled thread leaves their frame.
@@ -281,7 +275,7 @@ static void connect_once(void)
 static void *control_until_cancelled(void *running)
 {
 	for (;;) {
-		connect_once();
+		MUST(rsm_memseg_import_disconnect(pair_import(&shared, RSM_PERM_RDWR, NULL)));
 		atomic_store((_Atomic bool *)running, true);
 		pthread_testcancel();
 	}

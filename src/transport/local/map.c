@@ -211,9 +211,15 @@ void local_unmap(struct transport_import *import)
 static int remap(struct transport_import *import)
 {
 	struct transport_layout layout;
+	const uint64_t before = atomic_load(&import->status->epoch);
 	int code = transport_layout_fetch(import, &layout);
 	if (code != RSM_SUCCESS)
 		return code;
+	/* Else the caller would come back for ever. */
+	if (layout.epoch != before && atomic_load(&import->status->epoch) == before) {
+		transport_layout_clear(&layout);
+		return base_refuse(RSMERR_BARRIER_FAILURE, "rsmd describes another layout than it announces");
+	}
 	int error = 0;
 	if (import->map != NULL)
 		error = place_all(&layout, 0, page_ceil(import->length), import->map,
