@@ -112,11 +112,17 @@ static void extents_none(void)
 	published.reply.n_extents = 0;
 }
 
+static void other_epoch(void)
+{
+	published.reply.epoch += 2;
+}
+
 static const struct {
 	const char *name;
 	void (*spoil)(void);
 	int code;
 } rows[] = {
+	{"an epoch that the status table does not show", other_epoch, RSMERR_BARRIER_FAILURE},
 	{"refusal", refused, RSMERR_CONN_ABORTED},
 	{"no body", no_body, RSMERR_INTERNAL_ERROR},
 	{"another length", other_length, RSMERR_INTERNAL_ERROR},

@@ -197,12 +197,24 @@ static void test_binary(void **state)
 	assert_int_equal(lookup(nul_inside, sizeof(nul_inside) - 1, &base, &length), RSMERR_BAD_CONF);
 }
 
+/* What can be opened but not read is no empty file. */
+static void test_unreadable(void **state)
+{
+	rsm_memseg_id_t base;
+	uint32_t length;
+
+	(void)state;
+	setenv("RSM_SEGMENTID_FILE", "/", 1);
+	assert_int_equal(rsm_get_segmentid_range("SUNWfoo", &base, &length), RSMERR_BAD_CONF);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_grammar),    cmocka_unit_test(test_situations),
 		cmocka_unit_test(test_long_lines), cmocka_unit_test(test_reasons),
 		cmocka_unit_test(test_arguments),  cmocka_unit_test(test_binary),
+		cmocka_unit_test(test_unreadable),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
