@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the library tells about codes, handles, itself and the node (rsm/ext.h), and rsmx_alloc. */
+/* What the library tells about codes, handles, itself and the node (rsm/ext.h). */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "lib/lib.h"
-#include "lib/memory.h"
 #include "rsm/ext.h"
-
-#define HUGE_PAGE ((size_t)2 << 20)
 
 const char *rsmx_strerror(int code)
 {
@@ -92,39 +89,6 @@ int rsmx_segment_info(void *memseg, rsmx_segment_info_t *info)
 	full.size = info->size;
 	memcpy(info, &full, size);
 	return RSM_SUCCESS;
-}
-
-void *rsmx_alloc(size_t size, unsigned flags)
-{
-	const size_t page = (flags & RSMX_ALLOC_HUGE) != 0 ? HUGE_PAGE : (size_t)sysconf(_SC_PAGESIZE);
-	void *address = NULL;
-	if ((flags & ~RSMX_ALLOC_HUGE) != 0) {
-		base_refuse(RSMERR_BAD_ARGS_ERRORS, "unknown flags 0x%x", flags & ~RSMX_ALLOC_HUGE);
-		return NULL;
-	}
-	if (size == 0 || size > SIZE_MAX / 2 || (page == HUGE_PAGE && size % page != 0)) {
-		base_refuse(RSMERR_BAD_LENGTH,
-			    "%zu bytes cannot be allocated; with RSMX_ALLOC_HUGE the size must be a multiple "
-			    "of 2 MiB",
-			    size);
-		return NULL;
-	}
-	lib_lock();
-	if (lib_daemon_open() == RSM_SUCCESS &&
-	    lib_memory_allocate((size + page - 1) / page * page, page == HUGE_PAGE, &address) != RSM_SUCCESS)
-		address = NULL;
-	lib_unlock();
-	return address;
-}
-
-int rsmx_free(void *address)
-{
-	if (address == NULL)
-		return RSM_SUCCESS;
-	lib_lock();
-	int code = lib_memory_free(address);
-	lib_unlock();
-	return code;
 }
 
 int rsmx_status(const char *what, rsm_memseg_id_t segment_id, char **json)

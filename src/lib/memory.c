@@ -2,7 +2,6 @@
 /* Which memory stands behind an export: acquire, release, revoke, rebind; see memory.h. Under lib_lock. */
 #include "lib/memory.h"
 
-#include <search.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -420,86 +419,6 @@ int lib_memory_rebind(uintptr_t from, uintptr_t to, size_t length, bool *done)
 			return code;
 		}
 	}
-	return RSM_SUCCESS;
-}
-
-/* ---- rsmx_alloc ---- */
-
-/* What rsmx_alloc returned and rsmx_free has not taken back; in a forked child too, where no object stands behind it. */
-struct allocation {
-	uintptr_t start;
-	size_t length; /* bytes */
-};
-
-static void *allocations; /* tree, by start */
-
-static int compare_allocations(const void *a, const void *b)
-{
-	const struct allocation *left = a, *right = b;
-	return left->start < right->start ? -1 : left->start > right->start;
-}
-
-/* Maps an object anywhere and enters both in their trees; false leaves everything as it was. */
-static bool allocation_map(struct lib_object *object, struct allocation *allocation)
-{
-	void *memory = mmap(NULL, object->length, PROT_READ | PROT_WRITE, MAP_SHARED, object->fd, 0);
-	if (memory == MAP_FAILED)
-		return false;
-	allocation->start = object->start = (uintptr_t)memory;
-	allocation->length = object->length;
-	object->allocation = true;
-	struct allocation **node = tsearch(allocation, &allocations, compare_allocations);
-	if (node != NULL && lib_object_enter(object))
-		return true;
-	if (node != NULL)
-		tdelete(allocation, &allocations, compare_allocations);
-	munmap(memory, object->length);
-	object->length = 0; /* stands nowhere */
-	return false;
-}
-
-int lib_memory_allocate(size_t length, bool huge, void **address)
-{
-	struct allocation *allocation = malloc(sizeof *allocation);
-	if (allocation == NULL)
-		return base_refuse(RSMERR_INSUFFICIENT_MEM, "no memory to describe an allocation");
-	struct lib_object *object = NULL;
-	int code = lib_object_create(length, huge, &object);
-	if (object != NULL && allocation_map(object, allocation)) {
-		*address = (void *)object->start;
-		return RSM_SUCCESS;
-	}
-	free(allocation);
-	if (object == NULL)
-		return code;
-	lib_object_discard(object);
-	return huge ? base_refuse(RSMERR_INSUFFICIENT_MEM,
-				  "%zu bytes of huge pages are not free; see vm.nr_hugepages", length)
-		    : base_refuse(RSMERR_INSUFFICIENT_MEM, "no address space for %zu bytes", length);
-}
-
-int lib_memory_free(void *address)
-{
-	const struct allocation key = {.start = (uintptr_t)address};
-	struct allocation *const *node = tfind(&key, &allocations, compare_allocations);
-	if (node == NULL)
-		return base_refuse(RSMERR_BAD_ADDR,
-				   "%p is not what rsmx_alloc returned, or was freed already", address);
-	struct allocation *allocation = *node;
-	const uintptr_t start = allocation->start, end = start + allocation->length;
-	struct lib_object *object;
-	for (uintptr_t at = start; (object = lib_object_first(at, end)) != NULL;
-	     at = object->start + object->length)
-		if (object->references > 0)
-			return base_refuse(
-				RSMERR_SEG_IN_USE,
-				"an export segment still covers memory at %p; destroy it before rsmx_free",
-				address);
-	munmap(address, allocation->length);
-	while ((object = lib_object_first(start, end)) != NULL)
-		lib_object_discard(object);
-	tdelete(allocation, &allocations, compare_allocations);
-	free(allocation);
 	return RSM_SUCCESS;
 }
 

@@ -43,10 +43,6 @@ void lib_memory_revoke_kept(uintptr_t address, size_t length, const uint64_t *ob
  */
 int lib_memory_rebind(uintptr_t from, uintptr_t to, size_t length, bool *done);
 
-/* rsmx_alloc and rsmx_free. */
-int lib_memory_allocate(size_t length, bool huge, void **address);
-int lib_memory_free(void *address);
-
 /* In a forked child: private copies of all; the objects are forgotten. */
 void lib_memory_forked(void);
 
