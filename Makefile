@@ -55,7 +55,8 @@ check-asan: setup-check
 check-tsan: setup-check
 	@$(CONFIGURE) -B $(BUILD)-tsan -DRSM_SANITIZE=thread
 	@cmake --build $(BUILD)-tsan
-	@cd $(BUILD)-tsan && TSAN_OPTIONS=die_after_fork=0 $(SAME_ADDRESSES) $(CTEST) -LE check
+	@# unit.lib.start: the thread sanitizer takes a child that shares our memory for the thread that made it.
+	@cd $(BUILD)-tsan && TSAN_OPTIONS=die_after_fork=0 $(SAME_ADDRESSES) $(CTEST) -LE check -E unit.lib.start
 
 check-static: setup-static ## clang with the same warnings, clang-tidy, cppcheck
 	@$(CONFIGURE) -B $(BUILD)-clang -DCMAKE_C_COMPILER=clang-14

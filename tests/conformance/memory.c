@@ -190,8 +190,8 @@ static void r_attributes(void)
 	rsm_memseg_export_handle_t e;
 	uint8_t *memory = memory_anonymous(PAGES(4));
 
-	if (SUITE_ASAN)
-		suite_skip("no mlock under AddressSanitizer");
+	if (SUITE_ASAN || SUITE_TSAN)
+		suite_skip("sanitizers make mlock do nothing");
 	memset(memory, 1, PAGES(4));
 	CHECK(mlock(memory, PAGES(4)) == 0 && madvise(memory, PAGES(4), MADV_DONTDUMP) == 0);
 	CHECK(has_flag(memory, " lo ") && has_flag(memory, " dd "));

@@ -46,7 +46,7 @@ uint8_t *memory_brk(size_t length)
 {
 	void *memory = NULL;
 
-	if (SUITE_ASAN)
+	if (SUITE_ASAN || SUITE_TSAN)
 		suite_skip("no brk heap under AddressSanitizer");
 	mallopt(M_MMAP_THRESHOLD, 32 << 20);
 	CHECK(malloc(100) != NULL && posix_memalign(&memory, suite_page(), length) == 0 &&

@@ -238,7 +238,8 @@ class Daemon:
     def sanitized(self):
         """Built with a sanitizer: its memory says nothing then."""
         with open(f"/proc/{self.process.pid}/exe", "rb") as file:
-            return b"__asan_init" in file.read()
+            program = file.read()
+            return b"__asan_init" in program or b"__tsan_init" in program
 
     def limit(self):
         """Descriptors it may have."""

@@ -85,7 +85,8 @@ void stub_move_begin(struct stub *stub)
 
 void stub_move_end(struct stub *stub)
 {
-	stub->layout.epoch = atomic_fetch_add(&stub->status.epoch, 1) + 1;
+	stub->layout.epoch = atomic_load(&stub->status.epoch) + 1; /* before anybody may fetch it */
+	atomic_fetch_add(&stub->status.epoch, 1);
 	wake(stub);
 }
 
