@@ -432,8 +432,8 @@ static void forked(struct lib_object *object)
 {
 	if (object->sealed &&
 	    !segment_copy_private((void *)object->start, object->length, object->fd, object->offset))
-		mmap((void *)object->start, object->length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED,
-		     object->fd, (off_t)object->offset);
+		(void)mmap((void *)object->start, object->length, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_FIXED, object->fd, (off_t)object->offset);
 }
 
 void lib_memory_forked(void)

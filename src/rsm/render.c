@@ -81,7 +81,7 @@ static void render_scalars(const json_t *object)
 static void render_list(const json_t *list)
 {
 	struct tool_table table = {0};
-	const char *keys[TOOL_TABLE_COLUMNS];
+	const char *keys[TOOL_TABLE_COLUMNS] = {0};
 	json_t *first = json_array_get(list, 0);
 	for (void *at = json_object_iter(first); at; at = json_object_iter_next(first, at)) {
 		json_t *value = json_object_iter_value(at);
@@ -92,7 +92,7 @@ static void render_list(const json_t *list)
 	}
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		char(*row)[TOOL_TABLE_CELL] = tool_table_row(&table);
-		for (size_t column = 0; row && column < table.columns; column++)
+		for (size_t column = 0; row && column < table.columns && keys[column]; column++)
 			tool_render_value(row[column], TOOL_TABLE_CELL, keys[column],
 					  json_object_get(json_array_get(list, i), keys[column]));
 	}

@@ -151,7 +151,7 @@ static void layout_change(struct rsmd_export *export, bool is_moving)
 RSMD_HANDLER(rsmd_export_layout)
 {
 	const Wire__ExportLayout *asked = request->export_layout;
-	struct rsmd_extent checked[SEGMENT_EXTENTS_MAX];
+	struct rsmd_extent checked[SEGMENT_EXTENTS_MAX] = {0};
 	struct rsmd_export *export = rsmd_export_find(client, asked->export_id);
 	(void)packet;
 	(void)answer;

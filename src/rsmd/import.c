@@ -196,6 +196,8 @@ RSMD_HANDLER(rsmd_import_connect)
 		rsmd_segment_give();
 		return code;
 	}
+	if (!import || !export) /* cannot be: for the analyzer, who takes a refusal's code for 0 */
+		return RSMERR_INTERNAL_ERROR;
 	answer->import = import; /* ended by client.c if any of the following, or sending, fails */
 	code = answer_layout(import, answer);
 	return code ? code : answer_signals(export, answer);
