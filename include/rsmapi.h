@@ -11,9 +11,10 @@
  * Threads      Every function is MT-Safe. One rsmapi_barrier_t must not be used by two threads at once. To
  *              free a handle while another thread uses it is an error of the application. No function is
  *              async-signal-safe.
- * Blocking     A call that needs the node's service (rsmd) waits for its answer, no longer than a few
- *              seconds. Data calls between processes of one host never block. Signal waits block as their
- *              timeout says.
+ * Blocking     A call that needs the node's service (rsmd) waits for its answer: microseconds as a rule, 30
+ *              seconds at the most, and 10 to start it. Data calls between processes of one host block only
+ *              while the exporter moves the memory (another segment over it is withdrawn or overlaps it), 60
+ *              seconds at the most. Signal waits block as their timeout says.
  * Handles      belong to the process that got them. NULL, freed and foreign handles are refused by
  *              RSMERR_BAD_CTLR_HNDL, RSMERR_BAD_SEG_HNDL or RSMERR_BAD_LOCALMEM_HNDL.
  * Units        Lengths and offsets are bytes; offsets count from the start of the segment; timeouts are
@@ -105,12 +106,13 @@ void rsm_free_interconnect_topology(rsm_topology_t *topology_data);
 /*
  * Makes an export segment of the caller's memory [vaddr, vaddr+size), which must be mapped, readable and
  * writable and stay so until the segment is destroyed. The memory keeps its contents and address and is
- * used as before. Effective uid and gid and the umask are taken now, for later access decisions. The
- * segment lives until it is destroyed, or until this process ends or execs.
+ * used as before. The umask is taken now, for later access decisions; uid and gid are the effective ones of
+ * when this process first called rsmd (doc/operating.md). The segment lives until it is destroyed, or until
+ * this process ends or execs.
  *
  * Private memory is shared from now on and no longer copied on write; a forked child gets a private copy.
- * Memory that is shared already is exported in place. What cannot be shared is refused with
- * RSMERR_BAD_ADDR.
+ * Memory that is shared already is exported in place (shared anonymous memory that nobody else maps counts as
+ * private). What cannot be shared is refused with RSMERR_BAD_ADDR.
  *
  * flags: RSM_ALLOW_REBIND permits rsm_memseg_export_rebind; RSM_CREATE_SEG_DONTWAIT refuses rather than
  * waits when resources are short. Other bits are ignored.
@@ -171,7 +173,7 @@ int rsm_memseg_export_rebind(rsm_memseg_export_handle_t memseg, void *vaddr, off
  * unique on the node.
  *
  * access_list names the nodes, the local one included, whose processes may connect, and the rights of each:
- * owner, group, other as for files, compared with the exporter's effective uid and gid at create. The first
+ * owner, group, other as for files, compared with the exporter's uid and gid (see create). The first
  * entry of a node counts. Length 0: every node, rights 0777 & ~umask.
  *
  *   RSMERR_BAD_SEGID                segment_id is NULL
@@ -199,6 +201,9 @@ int rsm_memseg_export_publish(rsm_memseg_export_handle_t memseg, rsm_memseg_id_t
  *   RSMERR_SEG_NOT_PUBLISHED  it is not published
  *   RSMERR_NOT_CREATOR        another process created the segment
  *   RSMERR_INTERRUPTED        a signal handler ran while the call waited; the segment is still published
+ *   RSMERR_CTLR_NOT_PRESENT   rsmd is gone [project]
+ *   RSMERR_INSUFFICIENT_MEM, RSMERR_INSUFFICIENT_RESOURCES  the segment is unpublished, but no memory was
+ *                             left to take away what former importers may hold [project]
  * Source: manual rsm_memseg_export_publish; pollfd references do not stop it: project.
  */
 int rsm_memseg_export_unpublish(rsm_memseg_export_handle_t memseg);
@@ -496,7 +501,8 @@ int rsm_memseg_import_get_mode(rsm_memseg_import_handle_t im_memseg, rsm_barrier
  * every connected import handle does. Events are counted and carry nothing; without a receiver they are
  * dropped. flags: RSM_SIGPOST_NO_ACCUMULATE drops the event where one is waiting already; other bits are
  * ignored. Data put before in implicit mode is seen by whoever waited for the event; in explicit mode, and
- * after stores through a mapping, close or order the barrier first. Does not block.
+ * after stores through a mapping, close or order the barrier first. Never waits for a receiver; where one
+ * polls a descriptor, and at the first post of an export, rsmd is asked.
  *
  *   RSMERR_BAD_SEG_HNDL             invalid handle
  *   RSMERR_CONN_ABORTED             import handle: the connection is aborted [project]

@@ -58,7 +58,7 @@ typedef struct {
 /*
  * Tells about an export or import handle. Does not ask rsmd; waits only while another thread is in a
  * control call of this library.
- * RSMERR_BAD_SEG_HNDL: NULL, freed or foreign handle. RSMERR_BAD_ADDR: info is NULL or info->size is too small
+ * RSMERR_BAD_SEG_HNDL: NULL, freed or foreign handle. RSMERR_BAD_ADDR: info is NULL, or info->size is too small
  * (less than 16). Source: project.
  */
 int rsmx_segment_info(void *memseg, rsmx_segment_info_t *info);
@@ -68,12 +68,14 @@ int rsmx_segment_info(void *memseg, rsmx_segment_info_t *info);
 /*
  * Allocates page-aligned, zeroed memory that is exportable without adoption: exporting it copies nothing, whatever
  * its size. NULL on failure, reason in rsmx_last_error (size 0 or overflow, no memory, no huge pages, no rsmd,
- * unknown flag). A forked child gets a private copy. Freed by rsmx_free. Source: project.
+ * unknown flag). A forked child gets a private copy. Freed by rsmx_free. It outlives rsmd: then its next export copies it
+ * once. Takes a descriptor. Source: project.
  */
 void *rsmx_alloc(size_t size, unsigned flags);
 
 /*
- * Frees memory from rsmx_alloc; `address` is what rsmx_alloc returned, NULL is allowed.
+ * Frees memory from rsmx_alloc; `address` is what rsmx_alloc returned, NULL is allowed. In a forked child it frees the
+ * child's copy.
  * RSMERR_BAD_ADDR: not such an address, or freed already. RSMERR_SEG_IN_USE: an export segment still covers it.
  * Source: project.
  */
@@ -100,9 +102,9 @@ const char *rsmx_version(const char **daemon);
 /*
  * State of this node as JSON text, for tools: what = "status" (node, limits, clients), "segments" (every published
  * segment), "segment" (one, by id, with its importers). `*json` is malloc'ed, the caller frees it. The text holds
- * "schema": 1 and only grows. Processes of other users are shown as rsmd's configuration allows.
- * Blocks for one answer of rsmd. RSMERR_BAD_ADDR: what or json NULL, or unknown what. RSMERR_CTLR_NOT_PRESENT: no
- * rsmd. RSMERR_SEG_NOT_PUBLISHED: no such segment. RSMERR_INSUFFICIENT_MEM. Source: project.
+ * "schema": 1 and only grows. Processes of other users are shown as well.
+ * May start a private rsmd; blocks for one answer of rsmd. RSMERR_BAD_ADDR: what or json NULL, or unknown what.
+ * RSMERR_CTLR_NOT_PRESENT: no rsmd answers and none could be started. RSMERR_SEG_NOT_PUBLISHED: no such segment. RSMERR_INSUFFICIENT_MEM. Source: project.
  */
 int rsmx_status(const char *what, rsm_memseg_id_t segment_id, char **json);
 

@@ -229,6 +229,11 @@ static bool daemon_is_gone(void)
 	return poll(&silent, 1, 0) > 0;
 }
 
+bool lib_daemon_is_there(uint32_t session)
+{
+	return lib_daemon.socket >= 0 && lib_daemon.session == session && !daemon_is_gone();
+}
+
 int lib_daemon_open(void)
 {
 	if (lib_daemon.socket >= 0 && daemon_is_gone())

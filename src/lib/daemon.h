@@ -47,6 +47,9 @@ int lib_daemon_open(void);
 /* Ends the conversation; rsmd withdraws all that was registered through it. */
 void lib_daemon_close(void);
 
+/* Whether the rsmd of that conversation still is there, without asking it. */
+bool lib_daemon_is_there(uint32_t session);
+
 /* OK if the conversation in which something was registered still goes on, else CTLR_NOT_PRESENT. */
 int lib_daemon_check(uint32_t session);
 

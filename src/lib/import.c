@@ -123,6 +123,7 @@ static int import_attach(struct lib_import *import, struct lib_reply *reply)
 	import->signal.slot = answer->signal_slot;
 	import->signal.status = &lib_daemon.status[answer->status_slot];
 	import->signal.generation = SEGMENT_EPOCH_GENERATION(answer->epoch);
+	import->signal.exporter = answer->exporter_pid;
 	import->exporter_pid = answer->exporter_pid;
 	import->exporter_uid = answer->exporter_uid;
 	import->transport.ops = &transport_local_ops;

@@ -62,8 +62,9 @@ struct lib_signal {
 	uint64_t id;                              /* rsmd's id of the handle */
 	uint32_t session;                         /* conversation that the id belongs to */
 	const struct segment_status *status;      /* import: to see an abort; export: NULL */
-	uint32_t generation;                      /* import */
-	struct lib_signal *next;                  /* all signals with a doorbell (pollfd.c), under lib_lock */
+	pid_t exporter;          /* import: whose death ends a wait when no rsmd is left to tell */
+	uint32_t generation;     /* import */
+	struct lib_signal *next; /* all signals with a doorbell (pollfd.c), under lib_lock */
 };
 
 struct lib_export {

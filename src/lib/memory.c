@@ -3,6 +3,7 @@
 #include "lib/memory.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -100,6 +101,9 @@ static int share(const struct segment_range *range)
 		return offer(range, WIRE__OBJECT_KIND__OBJECT_SYSV, -1);
 	int fd = range->kind == SEGMENT_RANGE_SHARED_FILE ? segment_range_descriptor(range) : -1;
 	if (fd >= 0) {
+		/* A fresh memfd may be opened for writing by whoever holds it read-only: not by importers of other users. */
+		if (strncmp(range->path, "/memfd:", 7) == 0)
+			(void)fchmod(fd, 0600);
 		int code = offer(range, WIRE__OBJECT_KIND__OBJECT_FILE, fd);
 		base_fd_close(&fd);
 		return code;

@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <linux/futex.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -277,6 +278,17 @@ static int sleep_on(struct lib_signal *signal, struct segment_signal *slot, uint
 	return futex(&slot->events, FUTEX_WAIT, events, &limit) == 0 ? 0 : errno;
 }
 
+/* Without rsmd nobody tells of the exporter's death: once a second a sleeping importer looks for itself. */
+static bool is_orphaned(const struct lib_signal *signal)
+{
+	if (signal->status == NULL || signal->exporter <= 0)
+		return false;
+	lib_lock();
+	bool told = lib_daemon_is_there(signal->session);
+	lib_unlock();
+	return !told && kill(signal->exporter, 0) != 0 && errno == ESRCH;
+}
+
 static int refuse_aborted(void)
 {
 	return base_refuse(RSMERR_CONN_ABORTED,
@@ -300,6 +312,10 @@ static int wait_for_event(struct lib_signal *signal, int timeout)
 			return RSM_SUCCESS;
 		if (error == EINTR)
 			return base_refuse(RSMERR_INTERRUPTED, "a signal handler ran during the wait");
+		if (error == ETIMEDOUT && is_orphaned(signal))
+			return base_refuse(RSMERR_CONN_ABORTED,
+					   "the exporter, process %d, has gone, and so has rsmd",
+					   (int)signal->exporter);
 	}
 }
 

@@ -152,15 +152,17 @@ RSMD_HANDLER(rsmd_object_create)
 	return code;
 }
 
-/* The mode of a fresh memfd lets everybody who is given it read-only open it again for writing. */
+/*
+ * The mode of a fresh memfd, and of shared anonymous memory, lets everybody who is given it read-only open it again for
+ * writing. The exporter's library sees to its own memfds; this is for those that rsmd may change.
+ */
 static void tighten(int fd)
 {
 	char path[32], name[16] = "";
-	struct stat stat;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	if (readlink(path, name, sizeof(name) - 1) > 0 && !strncmp(name, "/memfd:", 7) && !fstat(fd, &stat) &&
-	    stat.st_uid == geteuid())
-		fchmod(fd, 0600);
+	if (readlink(path, name, sizeof(name) - 1) > 0 &&
+	    (!strncmp(name, "/memfd:", 7) || !strncmp(name, "/dev/zero", 9)))
+		(void)fchmod(fd, 0600);
 }
 
 static int offer_file(const Wire__ObjectOffer *asked, struct wire_packet *packet, struct rsmd_object *object)
@@ -189,6 +191,8 @@ static int offer_map_files(struct rsmd_client *client, const Wire__ObjectOffer *
 		code = segment_memfd_verify(object->fd, mapping.offset + asked->length, true, false);
 	if (!code)
 		code = rsmd_fd_keep(&object->fd);
+	if (!code)
+		tighten(object->fd);
 	object->start = mapping.offset;
 	object->end = mapping.offset + asked->length;
 	return code;
@@ -287,6 +291,14 @@ int rsmd_object_open_for(const struct rsmd_object *object, const struct rsmd_cli
 				   uid, owner);
 	if (object->kind == WIRE__OBJECT_KIND__OBJECT_SYSV)
 		return RSM_SUCCESS;
+	struct stat stat;
+	if (!sealed && uid != owner && uid != 0 &&
+	    (fstat(object->fd, &stat) || stat.st_uid == uid || stat.st_mode & 0022))
+		return base_refuse(
+			RSMERR_PERM_DENIED,
+			"uid %u could write the shared memory of uid %u that it may read: its file mode lets "
+			"others write; chmod it, or use private memory or rsmx_alloc",
+			uid, owner);
 	int code = segment_memfd_reopen(object->fd, writable, fd);
 	if (!code || sealed || (uid != owner && uid != 0))
 		return code;

@@ -139,13 +139,15 @@ static json_t *extents(const struct rsmd_export *export)
 	return list;
 }
 
-static json_t *tell_segment(const struct rsmd_export *export)
+/* Where it lies in the exporter's address space concerns those only who could look there anyway. */
+static json_t *tell_segment(const struct rsmd_export *export, uid_t asker)
 {
 	char address[32];
 	snprintf(address, sizeof(address), "0x%" PRIx64, export->address);
 	json_t *all = json_pack("{s:i, s:o}", "schema", 1, "segment", segment(export));
 	json_t *inner = json_object_get(all, "segment");
-	json_object_set_new(inner, "address", json_string(address));
+	if (asker == 0 || asker == export->owner->identity.uid)
+		json_object_set_new(inner, "address", json_string(address));
 	json_object_set_new(inner, "imports", imports(export));
 	json_object_set_new(inner, "extents", extents(export));
 	return all;
@@ -155,7 +157,6 @@ RSMD_HANDLER(rsmd_status_tell)
 {
 	const Wire__Status *asked = request->status;
 	json_t *told;
-	(void)client;
 	(void)packet;
 	if (!strcmp(asked->what, "status")) {
 		told = tell_status();
@@ -167,7 +168,7 @@ RSMD_HANDLER(rsmd_status_tell)
 			return base_refuse(RSMERR_SEG_NOT_PUBLISHED,
 					   "segment 0x%x is not published on node %u", asked->segment_id,
 					   rsmd_server.config.node_id);
-		told = tell_segment(export);
+		told = tell_segment(export, client->identity.uid);
 	} else {
 		return base_refuse(RSMERR_BAD_ADDR,
 				   "status of \"%.64s\" was asked; status, segments and segment are known",

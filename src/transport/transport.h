@@ -5,8 +5,8 @@
  *
  * The library has checked handle, pointers, alignment, right, bounds and barrier before it calls: a transport does
  * not check them again. It reports what only it can know: abort, unreachable, failure.
- * Unless a slot says otherwise: called on the application's thread, any number of threads at once, must not block,
- * allocate or make a system call where the memory is mapped; returns RSM_SUCCESS or an RSMERR code with a
+ * Unless a slot says otherwise: called on the application's thread, any number of threads at once, must not
+ * allocate or make a system call where the memory is mapped, and blocks only while that memory is being moved; returns RSM_SUCCESS or an RSMERR code with a
  * reason. The conformance suite runs over every transport.
  */
 #ifndef TRANSPORT_TRANSPORT_H

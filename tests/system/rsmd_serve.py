@@ -536,14 +536,17 @@ def users_and_groups(daemon):
         client = Client(daemon.path)
         one, _, _ = client.segment(umask=0o027)
         client.publish(one, 0x400000)
-        two = client.ask("export_create", controller="shm0", length=4096)["export_id"]
-        made = client.ask("object_offer", [shared], kind=1, length=4096)["object_id"]
-        client.ask("export_layout", export_id=two, extents=[{"object_id": made, "offset": 0, "length": 4096}])
-        client.publish(two, 0x400001, acl=[{"node_id": 1, "permission": 0o666}])
+        for name, shared in ((0x400001, os.memfd_create("own")), (0x400002, open_to_all)):
+            os.truncate(shared, 4096)
+            two = client.ask("export_create", controller="shm0", length=4096)["export_id"]
+            made = client.ask("object_offer", [shared], kind=1, length=4096)["object_id"]
+            client.ask("export_layout", export_id=two, extents=[{"object_id": made, "offset": 0, "length": 4096}])
+            client.publish(two, name, acl=[{"node_id": 1, "permission": 0o666}])
         os.write(tell, b"r")
         assert readable(done, 60)
-    shared = os.memfd_create("own", os.MFD_CLOEXEC)
-    os.truncate(shared, 4096)
+    open_to_all = os.open(daemon.path + ".file", os.O_RDWR | os.O_CREAT)
+    os.fchmod(open_to_all, 0o666)
+    os.unlink(daemon.path + ".file")
     pid = child(lambda: as_user(5001, 6001, [], export), tell)
     assert os.read(ready, 1)
 
@@ -569,6 +572,9 @@ def users_and_groups(daemon):
     as_user(5001, 6001, [], ask(0x400001, yes, yes))
     as_user(5002, 6001, [], ask(0x400001, yes, no))
     as_user(0, 0, [], ask(0x400001, yes, yes))
+    # Nor read it, if its mode makes a read-only descriptor a writable one.
+    as_user(5001, 6001, [], ask(0x400002, yes, yes))
+    as_user(5002, 6001, [], ask(0x400002, no, no))
     os.write(finish, b"f")
     ended(pid)
 
@@ -626,8 +632,7 @@ def long_answers_and_lists(daemon):
         body = PROTO.encode("Request", {"id": 9, "publish": {"export_id": export, "acl": entries}})
         memfd = os.memfd_create("body", os.MFD_ALLOW_SEALING)
         os.write(memfd, body)
-        import fcntl
-        fcntl.fcntl(memfd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE)
+                fcntl.fcntl(memfd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE)
         client.send_raw(struct.pack("=II", 0x314D5352, len(body)), [memfd])
         os.close(memfd)
         reply = client.receive()
