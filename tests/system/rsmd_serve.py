@@ -2,6 +2,7 @@
 """rsmd serves: the whole life of segments, the codes and their order, signals, withdrawal, death, limits, status."""
 
 import ctypes
+import fcntl
 import json
 import mmap
 import os
@@ -632,7 +633,7 @@ def long_answers_and_lists(daemon):
         body = PROTO.encode("Request", {"id": 9, "publish": {"export_id": export, "acl": entries}})
         memfd = os.memfd_create("body", os.MFD_ALLOW_SEALING)
         os.write(memfd, body)
-                fcntl.fcntl(memfd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE)
+        fcntl.fcntl(memfd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE)
         client.send_raw(struct.pack("=II", 0x314D5352, len(body)), [memfd])
         os.close(memfd)
         reply = client.receive()
