@@ -193,6 +193,25 @@ static int move_to(struct lib_object *object, uintptr_t start, struct lib_object
 	return code;
 }
 
+/*
+ * After a move that failed: gives the fresh memory up, unless pages stand there that could not be brought back (no
+ * memory for that either). Then it stays, unknown to all, and the contents with it.
+ */
+static void abandon(struct lib_object *fresh, uintptr_t start)
+{
+	struct segment_range *list = NULL;
+	size_t count = 0;
+	bool stands = segment_range_collect((void *)start, fresh->length, &list, &count) != RSM_SUCCESS;
+	for (size_t i = 0; i < count; i++)
+		stands |= list[i].inode == fresh->inode && list[i].device == fresh->device;
+	free(list);
+	if (stands)
+		lib_log(RSMX_LOG_ERROR, "part of the memory at 0x%lx could not be moved back",
+			(unsigned long)start);
+	else
+		lib_object_discard(fresh);
+}
+
 int lib_object_move(struct lib_object *object)
 {
 	struct lib_object *fresh = NULL;
@@ -201,7 +220,7 @@ int lib_object_move(struct lib_object *object)
 		return code;
 	code = move_to(object, object->start, fresh);
 	if (code != RSM_SUCCESS) {
-		lib_object_discard(fresh);
+		abandon(fresh, object->start);
 		lib_object_relayout(object->start, object->start + object->length);
 		return code;
 	}
@@ -223,7 +242,7 @@ int lib_object_cut(struct lib_object *object, uintptr_t address)
 		return code;
 	code = move_to(object, address, fresh);
 	if (code != RSM_SUCCESS) {
-		lib_object_discard(fresh);
+		abandon(fresh, address);
 		lib_object_relayout(object->start, end);
 		return code;
 	}

@@ -7,12 +7,15 @@
 #include <rsmapi.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <utlist.h>
 
 #include "base/fd.h"
 #include "base/reason.h"
+#include "rsmd/closer.h"
 #include "rsmd/export.h"
 #include "rsmd/identity.h"
 #include "rsmd/import.h"
@@ -21,6 +24,10 @@
 #include "rsmd/loop.h"
 #include "rsmd/object.h"
 #include "rsmd/topology.h"
+#include "rsmd/unpack.h"
+
+/* Descriptors in unread answers of one client: the kernel limits them for all of rsmd's together. */
+#define UNREAD_FDS_MAX (2 * WIRE_FDS_MAX)
 
 static RSMD_HANDLER(hello);
 
@@ -147,12 +154,39 @@ static void answer_refuse(struct rsmd_answer *answer, int code)
 		answer->reply.reason = answer->text;
 }
 
+/*
+ * Counts what goes out with an answer. False: too much of it lies unread, and the client is to be dropped. The
+ * library never has more than one answer under way.
+ */
+static bool answer_count(struct rsmd_client *client, size_t length, size_t fd_count)
+{
+	bool memfd = length > WIRE_INLINE_MAX;
+	int unread = 0;
+	if (!fd_count && !memfd)
+		return true;
+	if (!ioctl(client->socket, SIOCOUTQ, &unread) && !unread) {
+		client->unread_fds = 0;
+		client->unread_memfd = false;
+	}
+	client->unread_fds += fd_count + memfd;
+	if (client->unread_fds > UNREAD_FDS_MAX)
+		client->offence = "too many descriptors in answers that it does not read";
+	else if (memfd && client->unread_memfd)
+		client->offence = "a second large answer without reading the first";
+	client->unread_memfd |= memfd;
+	return !client->offence;
+}
+
 /* False: the client cannot be answered any more and is to be dropped. */
 static bool answer_send(struct rsmd_client *client, struct rsmd_answer *answer)
 {
 	for (int attempt = 0; attempt < 2; attempt++) {
 		size_t length = 0;
 		uint8_t *packed = answer_pack(answer, &length);
+		if (packed && !answer_count(client, length, answer->fd_count)) {
+			free(packed);
+			return false;
+		}
 		int error = packed ? wire_packet_send(client->socket, packed, length, answer->fds,
 						      answer->fd_count, true)
 				   : -ENOMEM;
@@ -213,16 +247,18 @@ static void on_request(struct rsmd_client *client)
 		return;
 	bool fds_lost = error == -EMFILE && packet.body;
 	bool whole = !error || fds_lost;
-	Wire__Request *request = whole ? wire__request__unpack(NULL, packet.length, packet.body) : NULL;
+	Wire__Request *request = whole ? rsmd_unpack(packet.body, packet.length) : NULL;
 	bool go_on = request && serve(client, request, &packet, fds_lost);
-	if (request)
-		wire__request__free_unpacked(request, NULL);
+	rsmd_unpack_reset();
 	if (whole)
 		wire_packet_clear(&packet);
 	rsmd_loop_active();
 	if (go_on)
 		return;
-	if (error != -ECONNRESET && !client->refusal)
+	if (client->offence)
+		rsmd_log_offence("client pid %d uid %u dropped: %s", (int)client->pid, client->identity.uid,
+				 client->offence);
+	else if (error != -ECONNRESET && !client->refusal)
 		rsmd_log_offence("client pid %d uid %u dropped: not a request of protocol version %u (%s)",
 				 (int)client->pid, client->identity.uid, WIRE_VERSION,
 				 whole ? "content" : strerror(-error));
@@ -283,7 +319,9 @@ static void client_free(struct rsmd_client *client)
 {
 	rsmd_loop_unwatch(client->socket_watch);
 	rsmd_loop_unwatch(client->pidfd_watch);
-	base_fd_close(&client->socket);
+	/* Descriptors may wait in its queue. The client learns of the end at once, whenever they are closed. */
+	shutdown(client->socket, SHUT_RDWR);
+	rsmd_closer_close(client->socket);
 	base_fd_close(&client->pidfd);
 	while (client->answer_fd_count)
 		base_fd_close(&client->answer_fds[--client->answer_fd_count]);
@@ -355,5 +393,6 @@ bool rsmd_client_is_alive(const struct rsmd_client *client)
 bool rsmd_client_is_privileged(const struct rsmd_client *client)
 {
 	return client->identity.uid == 0 ||
-	       (client->pid > 0 && rsmd_identity_owns_ipc(client->pid) && rsmd_client_is_alive(client));
+	       (client->pid > 0 && rsmd_identity_owns_ipc(client->pid, client->identity.uid) &&
+		rsmd_client_is_alive(client));
 }

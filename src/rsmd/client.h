@@ -33,6 +33,9 @@ struct rsmd_client {
 	size_t answer_length;
 	int answer_fds[WIRE_FDS_MAX];
 	size_t answer_fd_count;
+	size_t unread_fds;   /* descriptors in answers that it may not have read yet */
+	bool unread_memfd;   /* one of them is a large body */
+	const char *offence; /* why it is dropped, when its request was none */
 
 	struct rsmd_object *objects; /* utlists */
 	struct rsmd_export *exports;

@@ -233,8 +233,12 @@ static void list_exposed(struct rsmd_export *export, struct rsmd_answer *answer)
 		bool listed = false;
 		for (size_t j = 0; j < body->n_exposed_objects; j++)
 			listed |= answer->ids[j] == object->id;
+		/*
+		 * The lease shows every open file, but not pages that a process has pinned (a pipe, io_uring): among
+		 * processes of one user that is no loss, who could trace each other; others held it for ever.
+		 */
 		if (!listed && object->kind == WIRE__OBJECT_KIND__OBJECT_SEALED &&
-		    !segment_memfd_is_sole(object->fd))
+		    (object->foreign || !segment_memfd_is_sole(object->fd)))
 			answer->ids[body->n_exposed_objects++] = object->id;
 	}
 	/* Stays set while something is listed: a move that fails must not be forgotten. */

@@ -2,12 +2,14 @@
 #include "rsmd/identity.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <rsmapi.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -70,17 +72,38 @@ int rsmd_identity_read(struct rsmd_client *client)
 	return code ? code : open_pidfd(client);
 }
 
-bool rsmd_identity_owns_ipc(pid_t pid)
+/* Whether that process and we are in one user namespace: only there a capability means what it says. */
+static bool same_user_namespace(int process)
 {
-	char path[64], line[128];
+	struct stat theirs, ours;
+	return !fstatat(process, "ns/user", &theirs, 0) && !stat("/proc/self/ns/user", &ours) &&
+	       theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino;
+}
+
+/*
+ * The process id may meanwhile be another program's, even one with more rights (set-uid): its /proc directory belongs to
+ * the connected user only while that is not so. Through one descriptor, so that all is asked of the same process.
+ */
+bool rsmd_identity_owns_ipc(pid_t pid, uid_t uid)
+{
+	char path[32], line[128];
+	struct stat owner;
 	unsigned long long capabilities = 0;
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	FILE *file = fopen(path, "re");
-	if (!file)
+	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+	int process = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (process < 0)
 		return false;
-	while (fgets(line, sizeof(line), file))
+	bool trusted = same_user_namespace(process) && !fstat(process, &owner) && owner.st_uid == uid;
+	int fd = openat(process, "status", O_RDONLY | O_CLOEXEC);
+	FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
+	while (file && fgets(line, sizeof(line), file))
 		if (sscanf(line, "CapEff: %llx", &capabilities) == 1)
 			break;
-	fclose(file);
-	return capabilities >> CAP_IPC_OWNER & 1;
+	if (file)
+		fclose(file);
+	else
+		base_fd_close(&fd);
+	trusted = trusted && !fstat(process, &owner) && owner.st_uid == uid;
+	base_fd_close(&process);
+	return trusted && capabilities >> CAP_IPC_OWNER & 1;
 }

@@ -12,6 +12,6 @@
 int rsmd_identity_read(struct rsmd_client *client);
 
 /* Whether the process has CAP_IPC_OWNER now. */
-bool rsmd_identity_owns_ipc(pid_t pid);
+bool rsmd_identity_owns_ipc(pid_t pid, uid_t uid);
 
 #endif

@@ -17,8 +17,9 @@
 #include "wire/packet.h"
 
 #define FD_HEADROOM                                                                                          \
-	(2 * WIRE_FDS_MAX + 16) /* one packet in, one out, and files that are opened for a moment */
-#define FD_REFUSED 16           /* connections that wait to be told that there is no room for them */
+	(253 + WIRE_FDS_MAX +                                                                                \
+	 16) /* one packet in (the kernel's SCM_MAX_FD), one out, and files that are opened for a moment */
+#define FD_REFUSED 16 /* connections that wait to be told that there is no room for them */
 
 static uint64_t fd_limit;
 static uint64_t fd_ceiling;
@@ -73,8 +74,12 @@ int rsmd_fd_keep(int *fd)
 int rsmd_quota_take(uint64_t length)
 {
 	uint64_t limit = rsmd_server.config.max_exported_bytes;
-	uint64_t left = (limit ? limit : UINT64_MAX) - rsmd_server.exported_bytes;
-	if (length > left)
+	uint64_t left = limit > rsmd_server.exported_bytes ? limit - rsmd_server.exported_bytes : 0;
+	if (length > INT64_MAX)
+		return base_refuse(RSMERR_INSUFFICIENT_MEM, "%llu bytes asked, more than any memory",
+				   (unsigned long long)length);
+	/* Without a limit it is counted (give takes as much off again) and never refused: nobody can use it up. */
+	if (limit && length > left)
 		return base_refuse(RSMERR_INSUFFICIENT_MEM,
 				   "%llu bytes asked, %llu of %llu left (max-exported-memory = %u percent of "
 				   "RAM on this node)",

@@ -235,6 +235,8 @@ static bool stay(int first)
 		return false;
 	}
 	watch = rsmd_loop_watch(listen_fd, on_connection, NULL);
+	if (!rsmd_server.client_count) /* who was waiting was refused, or has gone again */
+		rsmd_listen_idle();
 	return watch != NULL;
 }
 

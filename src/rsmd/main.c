@@ -9,12 +9,15 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/reason.h"
+#include "rsmd/closer.h"
 #include "rsmd/listen.h"
 #include "rsmd/log.h"
 #include "rsmd/loop.h"
 #include "rsmd/rsmd.h"
 #include "rsmd/start.h"
 #include "rsmd/topology.h"
+#include "rsmd/unpack.h"
+#include "wire/packet.h"
 
 #define CONFIG_DEFAULT "/etc/rsm/rsmd.conf"
 
@@ -101,11 +104,16 @@ static bool serve(const struct options *options, char *error, size_t size)
 	rsmd_fd_limit_open();
 	rsmd_file_limit_open();
 	rsmd_topology_open();
+	wire_packet_on_close(rsmd_closer_close);
 	rsmd_server.userfaultfd = -1;
 	if (rsmd_server.config.userfaultfd)
 		rsmd_server.userfaultfd = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
 	if (rsmd_loop_open()) {
 		snprintf(error, size, "cannot make an event loop: no memory or no descriptors");
+		return false;
+	}
+	if (!rsmd_unpack_open()) {
+		snprintf(error, size, "no memory to unpack requests in");
 		return false;
 	}
 	if (rsmd_slots_open()) {

@@ -6,7 +6,9 @@
 #include <inttypes.h>
 #include <rsmapi.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/shm.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -41,6 +43,39 @@ static int open_process(const struct rsmd_client *client, int *process)
 	return base_refuse(RSMERR_BAD_ADDR, "%s does not belong to uid %u", path, client->identity.uid);
 }
 
+/*
+ * The device of System V memory, learnt from a piece of our own: a file of another file system may have such a name and
+ * any inode number. 0 if there is none to learn from: then nothing is System V.
+ */
+static dev_t sysv_device(void)
+{
+	static dev_t device;
+	static bool known;
+	if (known)
+		return device;
+	known = true;
+	int id = shmget(IPC_PRIVATE, (size_t)sysconf(_SC_PAGESIZE), IPC_CREAT | 0600);
+	void *at = id < 0 ? (void *)-1 : shmat(id, NULL, 0);
+	FILE *maps = at == (void *)-1 ? NULL : fopen("/proc/self/maps", "re");
+	char *line = NULL;
+	size_t room = 0;
+	while (maps && getline(&line, &room, maps) > 0) {
+		unsigned long start;
+		unsigned major_number, minor_number;
+		if (sscanf(line, "%lx-%*x %*s %*x %x:%x", &start, &major_number, &minor_number) == 3 &&
+		    start == (unsigned long)(uintptr_t)at)
+			device = makedev(major_number, minor_number);
+	}
+	free(line);
+	if (maps)
+		fclose(maps);
+	if (at != (void *)-1)
+		shmdt(at);
+	if (id >= 0)
+		shmctl(id, IPC_RMID, NULL);
+	return device;
+}
+
 /* One line of maps. False: it is not one. */
 static bool parse_line(const char *line, struct rsmd_mapping *mapping, char rights[5])
 {
@@ -51,7 +86,7 @@ static bool parse_line(const char *line, struct rsmd_mapping *mapping, char righ
 		   &path) < 7)
 		return false;
 	mapping->device = makedev(major_number, minor_number);
-	mapping->sysv = path && !strncmp(line + path, "/SYSV", 5);
+	mapping->sysv = path && !strncmp(line + path, "/SYSV", 5) && mapping->device == sysv_device();
 	return true;
 }
 
@@ -59,25 +94,31 @@ static bool parse_line(const char *line, struct rsmd_mapping *mapping, char righ
 static int walk(const struct rsmd_client *client, FILE *maps, uint64_t address, uint64_t length,
 		struct rsmd_mapping *mapping)
 {
-	char line[512], rights[5];
+	char *line = NULL, rights[5];
+	size_t room = 0;
 	uint64_t covered = address, end = address + length;
-	while (covered < end && fgets(line, sizeof(line), maps)) {
+	int code = RSM_SUCCESS;
+	/* Whole lines only: the client chooses the path at a line's end, the rest of a cut line would be its own words. */
+	while (code == RSM_SUCCESS && covered < end && getline(&line, &room, maps) > 0) {
 		struct rsmd_mapping one;
 		if (!parse_line(line, &one, rights) || one.end <= covered)
 			continue;
 		if (one.start > covered)
 			break;
-		if (strcmp(rights, "rw-s"))
-			return refuse(client, address, length, "not mapped shared, readable and writable");
 		one.offset += covered - one.start;
-		if (covered == address)
+		if (strcmp(rights, "rw-s") != 0)
+			code = refuse(client, address, length, "not mapped shared, readable and writable");
+		else if (covered == address)
 			*mapping = one;
 		else if (one.device != mapping->device || one.inode != mapping->inode ||
 			 one.offset != mapping->offset + (covered - address))
-			return refuse(client, address, length,
+			code = refuse(client, address, length,
 				      "more than one object; export the parts one by one");
 		covered = one.end;
 	}
+	free(line);
+	if (code != RSM_SUCCESS)
+		return code;
 	return covered < end ? refuse(client, address, length, "not mapped completely") : RSM_SUCCESS;
 }
 
@@ -106,11 +147,16 @@ int rsmd_maps_find(const struct rsmd_client *client, uint64_t address, uint64_t 
 	return code;
 }
 
-int rsmd_maps_open(int process, const struct rsmd_mapping *mapping, int *fd)
+int rsmd_maps_open(int process, uid_t uid, const struct rsmd_mapping *mapping, int *fd)
 {
 	char path[64];
 	struct stat found;
 	snprintf(path, sizeof(path), "map_files/%" PRIx64 "-%" PRIx64, mapping->start, mapping->end);
+	/* The link's mode is how the client itself has the file open. */
+	if (fstatat(process, path, &found, AT_SYMLINK_NOFOLLOW) || !(found.st_mode & S_IRUSR) ||
+	    !(found.st_mode & S_IWUSR))
+		return base_refuse(RSMERR_BAD_ADDR,
+				   "the process does not have the mapped file open for reading and writing");
 	*fd = base_fd_above_stdio(openat(process, path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
 	if (*fd < 0)
 		return base_refuse_errno(RSMERR_BAD_ADDR, errno,
@@ -119,12 +165,14 @@ int rsmd_maps_open(int process, const struct rsmd_mapping *mapping, int *fd)
 					 "keep its descriptor open, or use rsmx_alloc");
 	/*
 	 * The client may have mapped something else meanwhile, even a file that it may only read. What counts
-	 * is that this file is the one it was seen to have mapped writable.
+	 * is that this file is the one it was seen to have mapped writable. And it must be its own: a descriptor gives
+	 * more than a mapping does (all of the file, truncation), which is another owner's to give.
 	 */
 	if (!fstat(*fd, &found) && found.st_dev == mapping->device && found.st_ino == mapping->inode &&
-	    S_ISREG(found.st_mode))
+	    S_ISREG(found.st_mode) && found.st_uid == uid)
 		return RSM_SUCCESS;
 	base_fd_close(fd);
 	return base_refuse(RSMERR_BAD_ADDR,
-			   "the mapping changed while it was opened, or is not a file in memory");
+			   "the mapping changed while it was opened, or is not a file in memory of uid %u",
+			   uid);
 }

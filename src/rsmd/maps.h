@@ -22,7 +22,7 @@ struct rsmd_mapping {
 int rsmd_maps_find(const struct rsmd_client *client, uint64_t address, uint64_t length,
 		   struct rsmd_mapping *mapping, int *process);
 
-/* Opens the mapped file read-write through map_files, and makes sure it is that file. Needs privilege. */
-int rsmd_maps_open(int process, const struct rsmd_mapping *mapping, int *fd);
+/* Opens the mapped file read-write through map_files; makes sure that it is that file and uid's. Needs privilege. */
+int rsmd_maps_open(int process, uid_t uid, const struct rsmd_mapping *mapping, int *fd);
 
 #endif

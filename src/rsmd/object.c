@@ -15,11 +15,14 @@
 
 #include "base/fd.h"
 #include "base/reason.h"
+#include "rsmd/closer.h"
 #include "rsmd/maps.h"
 #include "segment/memfd.h"
 
 #define PAGE      4096u
 #define HUGE_PAGE (2u << 20)
+
+#define CLOSED_HERE_MAX (1u << 20) /* bytes of our own memory that are freed without a thread */
 
 struct rsmd_object *rsmd_object_find(const struct rsmd_client *client, uint64_t id)
 {
@@ -31,12 +34,16 @@ struct rsmd_object *rsmd_object_find(const struct rsmd_client *client, uint64_t 
 	return NULL;
 }
 
-/* Closes what it has open and frees it. */
+/* Frees it and has closed what it has open: at once if that is quick, so that the descriptor is free again. */
 static void object_release(struct rsmd_object *object)
 {
-	if (object->kind == WIRE__OBJECT_KIND__OBJECT_SEALED)
+	bool sealed = object->kind == WIRE__OBJECT_KIND__OBJECT_SEALED;
+	if (sealed)
 		rsmd_server.object_bytes -= object->end;
-	base_fd_close(&object->fd);
+	if (sealed && object->end <= CLOSED_HERE_MAX)
+		base_fd_close(&object->fd);
+	else
+		rsmd_closer_close(object->fd);
 	free(object);
 }
 
@@ -50,8 +57,10 @@ void rsmd_object_forget(struct rsmd_object *object)
 static void object_empty(struct rsmd_object *object)
 {
 	/* Who still maps it sees zeros from now on, and the memory is free even if he stays. */
-	if (object->kind == WIRE__OBJECT_KIND__OBJECT_SEALED)
-		segment_memfd_punch(object->fd, 0, object->end);
+	if (object->kind == WIRE__OBJECT_KIND__OBJECT_SEALED) {
+		rsmd_closer_empty(object->fd, object->end);
+		object->fd = -1;
+	}
 	rsmd_object_forget(object);
 }
 
@@ -110,10 +119,9 @@ static struct rsmd_object *object_new(Wire__ObjectKind kind)
 
 static int check_room(uint64_t length)
 {
-	uint64_t limit = rsmd_server.config.max_exported_bytes;
-	uint64_t most = limit ? 2 * limit : UINT64_MAX;
-	if (length <= most - rsmd_server.object_bytes)
-		return RSM_SUCCESS;
+	uint64_t most = 2 * rsmd_server.config.max_exported_bytes;
+	if (most == 0 || (rsmd_server.object_bytes <= most && length <= most - rsmd_server.object_bytes))
+		return RSM_SUCCESS; /* without a limit nobody can use it up */
 	return base_refuse(RSMERR_INSUFFICIENT_MEM,
 			   "memory object of %" PRIu64 " bytes; %" PRIu64 " of %" PRIu64
 			   " bytes are in use (twice max-exported-memory = %u percent)",
@@ -156,9 +164,12 @@ RSMD_HANDLER(rsmd_object_create)
  * The mode of a fresh memfd, and of shared anonymous memory, lets everybody who is given it read-only open it again for
  * writing. The exporter's library sees to its own memfds; this is for those that rsmd may change.
  */
-static void tighten(int fd)
+static void tighten(int fd, uid_t uid)
 {
 	char path[32], name[16] = "";
+	struct stat stat;
+	if (fstat(fd, &stat) || (stat.st_uid != uid && stat.st_uid != geteuid()))
+		return; /* somebody else's, who may have reasons for its mode */
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	if (readlink(path, name, sizeof(name) - 1) > 0 &&
 	    (!strncmp(name, "/memfd:", 7) || !strncmp(name, "/dev/zero", 9)))
@@ -172,8 +183,6 @@ static int offer_file(const Wire__ObjectOffer *asked, struct wire_packet *packet
 	int code = segment_memfd_verify(object->fd, asked->length, true, false);
 	if (!code)
 		code = rsmd_fd_keep(&object->fd);
-	if (!code)
-		tighten(object->fd);
 	return code;
 }
 
@@ -185,14 +194,12 @@ static int offer_map_files(struct rsmd_client *client, const Wire__ObjectOffer *
 	int code = rsmd_maps_find(client, asked->address, asked->length, &mapping, &process);
 	if (code)
 		return code;
-	code = rsmd_maps_open(process, &mapping, &object->fd);
+	code = rsmd_maps_open(process, client->identity.uid, &mapping, &object->fd);
 	base_fd_close(&process);
 	if (!code)
 		code = segment_memfd_verify(object->fd, mapping.offset + asked->length, true, false);
 	if (!code)
 		code = rsmd_fd_keep(&object->fd);
-	if (!code)
-		tighten(object->fd);
 	object->start = mapping.offset;
 	object->end = mapping.offset + asked->length;
 	return code;
@@ -257,9 +264,11 @@ RSMD_HANDLER(rsmd_object_offer)
 	default:
 		code = RSMD_VIOLATION;
 	}
+	if (!code && object->fd >= 0)
+		tighten(object->fd, client->identity.uid);
 	if (!code)
 		return object_add(client, object, answer);
-	base_fd_close(&object->fd);
+	rsmd_closer_close(object->fd);
 	free(object);
 	return code;
 }
@@ -277,7 +286,7 @@ RSMD_HANDLER(rsmd_object_free)
 	return RSM_SUCCESS;
 }
 
-int rsmd_object_open_for(const struct rsmd_object *object, const struct rsmd_client *importer, bool writable,
+int rsmd_object_open_for(struct rsmd_object *object, const struct rsmd_client *importer, bool writable,
 			 int *fd)
 {
 	uid_t owner = object->owner->identity.uid, uid = importer->identity.uid;
@@ -300,6 +309,7 @@ int rsmd_object_open_for(const struct rsmd_object *object, const struct rsmd_cli
 			"others write; chmod it, or use private memory or rsmx_alloc",
 			uid, owner);
 	int code = segment_memfd_reopen(object->fd, writable, fd);
+	object->foreign |= uid != owner && uid != 0;
 	if (!code || sealed || (uid != owner && uid != 0))
 		return code;
 	/* A file that rsmd's own user may not open again. The same user, or root, may have the exporter's. */

@@ -18,6 +18,7 @@ struct rsmd_object {
 	uint32_t uses;                   /* extents of layouts that name it */
 	bool huge;                       /* offsets are multiples of 2 MiB */
 	bool freed;                      /* goes with its last use */
+	bool foreign;                    /* another user had it: pages may be pinned, which no lease shows */
 	struct rsmd_object *prev, *next; /* of the same owner */
 	UT_hash_handle hh;
 };
@@ -36,7 +37,7 @@ void rsmd_object_forget(struct rsmd_object *object);
  * A descriptor for an importer: a file opened anew with the granted access. PERM_DENIED for memory that
  * cannot be sealed and the process of another user, which would keep write access after withdrawal.
  */
-int rsmd_object_open_for(const struct rsmd_object *object, const struct rsmd_client *importer, bool writable,
+int rsmd_object_open_for(struct rsmd_object *object, const struct rsmd_client *importer, bool writable,
 			 int *fd);
 
 #endif

@@ -38,7 +38,8 @@ static int memfd_open_anew(int fd, int flags)
 {
 	char link[MEMFD_LINK_MAX];
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	return base_fd_above_stdio(open(link, flags | O_CLOEXEC));
+	/* O_NONBLOCK: somebody's lease on a file makes this fail, and not wait for the lease to be broken. */
+	return base_fd_above_stdio(open(link, flags | O_CLOEXEC | O_NONBLOCK));
 }
 
 /* Kernels before 6.3 do not know NOEXEC_SEAL; there the mode is all that keeps the memory from being executed. */

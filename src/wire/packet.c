@@ -14,6 +14,7 @@
 #include "base/fd.h"
 
 #define FRAME_MAGIC 0x314d5352u /* "RSM1" */
+#define FDS_TAKEN   253         /* the kernel's SCM_MAX_FD: as many can come */
 #define BODY_SEALS  (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 /* Before every body. Both sides are on one host, so the order of bytes is the machine's own. */
@@ -130,10 +131,28 @@ int wire_packet_send(int socket, const uint8_t *body, size_t length, const int *
 	return error;
 }
 
+/* Room for all that can come: what has none the kernel closes itself, at once, which may take long. */
+union control_in {
+	struct cmsghdr align;
+	char space[CMSG_SPACE(FDS_TAKEN * sizeof(int))];
+};
+
+static void close_here(int fd)
+{
+	base_fd_close(&fd);
+}
+
+static void (*close_received)(int fd) = close_here;
+
+void wire_packet_on_close(void (*close_fd)(int fd))
+{
+	close_received = close_fd;
+}
+
 /* Takes over the descriptors of a received message. -EMFILE: some are lost; -EPROTO: more than allowed. */
 static int take_fds(struct msghdr *message, struct wire_packet *packet)
 {
-	bool lost = false;
+	bool lost = false, many = false;
 	for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header; header = CMSG_NXTHDR(message, header)) {
 		if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
 			continue;
@@ -142,7 +161,8 @@ static int take_fds(struct msghdr *message, struct wire_packet *packet)
 			int fd;
 			memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof(int));
 			if (packet->fd_count == WIRE_FDS_MAX) {
-				base_fd_close(&fd);
+				close_received(fd);
+				many = true;
 				continue;
 			}
 			fd = base_fd_above_stdio(fd);
@@ -150,15 +170,16 @@ static int take_fds(struct msghdr *message, struct wire_packet *packet)
 			packet->fds[packet->fd_count++] = fd;
 		}
 	}
-	if (message->msg_flags & MSG_CTRUNC) /* the kernel does not say which of the two it was */
-		return packet->fd_count == WIRE_FDS_MAX ? -EPROTO : -EMFILE;
-	return lost ? -EMFILE : 0;
+	if (many)
+		return -EPROTO;
+	return lost || message->msg_flags & MSG_CTRUNC ? -EMFILE : 0;
 }
 
 static void close_fds(struct wire_packet *packet)
 {
 	for (size_t i = 0; i < packet->fd_count; i++)
-		base_fd_close(&packet->fds[i]);
+		if (packet->fds[i] >= 0)
+			close_received(packet->fds[i]);
 	packet->fd_count = 0;
 }
 
@@ -170,7 +191,8 @@ static int unwrap(struct wire_packet *packet, size_t length)
 	if (!packet->fd_count)
 		return -EPROTO;
 	int error = body_from_memfd(packet->fds[0], length, &packet->body);
-	base_fd_close(&packet->fds[0]);
+	if (packet->fds[0] >= 0)
+		close_received(packet->fds[0]);
 	packet->fd_count--;
 	memmove(packet->fds, packet->fds + 1, packet->fd_count * sizeof(int));
 	return error;
@@ -197,16 +219,17 @@ int wire_packet_receive(int socket, size_t limit, bool dontwait, struct wire_pac
 	struct frame frame = {0};
 	struct iovec parts[2] = {{.iov_base = &frame, .iov_len = sizeof(frame)},
 				 {.iov_base = packet->body, .iov_len = WIRE_INLINE_MAX}};
-	union control control;
+	union control_in control;
 	struct msghdr message = {.msg_iov = parts,
 				 .msg_iovlen = 2,
 				 .msg_control = &control,
 				 .msg_controllen = sizeof(control)};
 	ssize_t received = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | (dontwait ? MSG_DONTWAIT : 0));
 	int error = received < 0 ? -errno : received == 0 ? -ECONNRESET : 0;
-	if (!error) {
+	if (received >= 0) { /* an empty message looks like the end and may carry descriptors all the same */
 		int lost = take_fds(&message, packet);
-		error = check(&frame, (size_t)received, limit, &message);
+		if (!error)
+			error = check(&frame, (size_t)received, limit, &message);
 		if (!error)
 			error = lost;
 	}

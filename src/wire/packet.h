@@ -48,6 +48,12 @@ int wire_packet_receive(int socket, size_t limit, bool dontwait, struct wire_pac
 /* Frees the body and closes every descriptor that is still there. */
 void wire_packet_clear(struct wire_packet *packet);
 
+/*
+ * Who closes received descriptors that nobody took out; a close of another's may block. Default: close itself. Set
+ * before the first packet.
+ */
+void wire_packet_on_close(void (*close_fd)(int fd));
+
 /* Takes descriptor `index` out of the packet, or -1 when it is not there. The caller owns it. */
 int wire_packet_take(struct wire_packet *packet, size_t index);
 

@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 
 MAGIC = 0x314D5352
 INLINE_MAX = 32768
@@ -250,6 +251,13 @@ class Daemon:
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def descriptors_left(self, most):
+        """The same, once they are no more than that: it closes those of others in threads."""
+        deadline = time.monotonic() + TIMEOUT
+        while self.descriptors() > most and time.monotonic() < deadline:
+            time.sleep(0.001)
+        return self.descriptors()
 
     def stop(self):
         """Ends it by SIGTERM; a crash or a sanitizer's report fails the test."""

@@ -4,11 +4,13 @@
 import os
 import random
 import resource
+import signal
 import socket
 import struct
 import tempfile
+import time
 
-from rsmd_client import MAGIC, PROTO, Client, Daemon, frame, readable, run
+from rsmd_client import MAGIC, PROTO, TIMEOUT, Client, Daemon, frame, readable, run, varint
 
 
 def with_daemon(config="", **options):
@@ -29,7 +31,7 @@ def with_daemon(config="", **options):
                     good.ask("topology")
                     for fd in good.fds:
                         os.close(fd)
-                    assert daemon.descriptors() <= before + 1, "descriptors leaked"  # +1: signal memory
+                    assert daemon.descriptors_left(before + 1) <= before + 1, "descriptors leaked"  # +1: signal memory
                 finally:
                     daemon.stop()
         return body
@@ -247,6 +249,7 @@ def descriptors_run_out(daemon):
         observer.ask("topology")
     observer.close()
     assert daemon.cpu_ticks() - ticks < 300
+    assert daemon.descriptors_left(30) <= 30
     quiet(daemon)
     again = Client(daemon.path)
     again.ask("object_create", length=4096)
@@ -282,9 +285,137 @@ def leaving_in_the_middle(daemon):
     quiet(daemon)
 
 
+def lingering():
+    """A socket whose last close takes an hour, and its peer, which must stay open."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    slow = socket.socket()
+    slow.connect(listener.getsockname())
+    peer, _ = listener.accept()
+    listener.close()
+    slow.setblocking(False)
+    try:
+        while True:
+            slow.send(b"x" * 65536)
+    except BlockingIOError:
+        pass
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 3600))
+    return slow, peer
+
+
+@with_daemon()
+def closing_takes_long(daemon):
+    """Descriptors whose close blocks: in a bad packet, too many in one, in the queue of a client that is dropped."""
+    null = os.open("/dev/null", os.O_RDONLY)
+    peers = []
+    for before, packets in ((0, 1), (0, 2), (100, 1)):
+        slow, peer = lingering()
+        client = Client(daemon.path)
+        daemon.process.send_signal(signal.SIGSTOP)  # so that the last close is not ours
+        os.waitid(os.P_PID, daemon.process.pid, os.WSTOPPED)
+        for _ in range(packets):
+            try:
+                client.send_raw(b"garbage", [null] * before + [slow.fileno()])
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # the first one was enough
+        slow.close()
+        daemon.process.send_signal(signal.SIGCONT)
+        client.expect_gone()
+        peers.append(peer)
+    os.close(null)
+    start = time.monotonic()
+    quiet(daemon)
+    assert time.monotonic() - start < TIMEOUT / 2
+    for peer in peers:
+        peer.close()  # resets the connection, which ends the linger
+
+
+@with_daemon()
+def memory_of_many_pages(daemon):
+    """An object that is freed while somebody holds it is empty soon, and others are served meanwhile."""
+    client, other = Client(daemon.path), Client(daemon.path)
+    made = client.ask("object_create", length=64 << 20)["object_id"]
+    memory = client.fds[0]
+    os.pwrite(memory, b"x" * (64 << 20), 0)
+    client.send("object_free", object_id=made)
+    client.ask("topology")
+    other.ask("topology")
+    deadline = time.monotonic() + TIMEOUT
+    while os.fstat(memory).st_blocks and time.monotonic() < deadline:
+        other.ask("topology")
+    assert os.fstat(memory).st_blocks == 0, "the pages are not given back"
+    os.close(memory)
+    client.close()
+    other.close()
+
+
+@with_daemon()
+def answers_nobody_reads(daemon):
+    """Descriptors and large bodies that lie in unread answers are few; who reads is served on and on."""
+    reader = Client(daemon.path)
+    for _ in range(300):
+        reader.ask("object_create", length=4096)
+        os.close(reader.fds[0])
+    reader.close()
+    lazy = Client(daemon.path)
+    try:
+        for _ in range(200):
+            lazy.send("object_create", length=4096)
+    except OSError:
+        pass
+    deadline = time.monotonic() + TIMEOUT
+    while not any("descriptors in answers" in line for line in daemon.lines) and time.monotonic() < deadline:
+        quiet(daemon)
+    assert sum("descriptors in answers" in line for line in daemon.lines) == 1, daemon.lines
+    lazy.close()
+
+
+@with_daemon()
+def large_answers_nobody_reads(daemon):
+    owner = Client(daemon.path)
+    made = owner.ask("object_create", length=4096)["object_id"]
+    for _ in range(200):
+        export = owner.ask("export_create", controller="loopback", length=4096)["export_id"]
+        owner.ask("export_layout", export_id=export, extents=[{"object_id": made, "offset": 0, "length": 4096}])
+        owner.publish(export)
+    for _ in range(5):
+        assert len(owner.ask("status", what="segments")["json"]) > 32768
+    owner.send("status", what="segments")
+    owner.send("status", what="segments")
+    quiet(daemon)
+    owner.receive()
+    owner.expect_gone()
+    for fd in owner.fds:
+        os.close(fd)
+
+
+@with_daemon()
+def requests_of_many_parts(daemon):
+    """Half a million empty messages in one request: refused, and rsmd keeps its size."""
+    import fcntl
+    publish = varint(1 << 3) + varint(1) + b"\x22\x00" * 520000
+    body = varint(1 << 3) + varint(1) + varint(PROTO.messages["Request"]["publish"][0] << 3 | 2)
+    body += varint(len(publish)) + publish
+    before = daemon.rss_kib()
+    client = Client(daemon.path)
+    for _ in range(3):
+        memfd = os.memfd_create("body", os.MFD_ALLOW_SEALING)
+        os.write(memfd, body)
+        fcntl.fcntl(memfd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE)
+        client.send_raw(struct.pack("=II", MAGIC, len(body)), [memfd])
+        os.close(memfd)
+        assert client.receive()["code"] == 5
+    client.ask("topology")
+    assert daemon.rss_kib() < before + 8192 or daemon.sanitized()
+    client.close()
+
+
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     run({name: test for name, test in list(globals().items()) if name in (
         "violations_drop_the_client", "descriptors_where_none_belong", "bodies_that_may_change", "random_bytes",
         "names_of_others", "who_does_not_read", "silence", "descriptors_run_out", "floods_of_descriptors",
-        "leaving_in_the_middle")})
+        "leaving_in_the_middle", "closing_takes_long", "memory_of_many_pages", "answers_nobody_reads",
+        "large_answers_nobody_reads", "requests_of_many_parts")})
