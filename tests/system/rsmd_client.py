@@ -256,7 +256,7 @@ class Daemon:
         """The same, once they are no more than that: it closes those of others in threads."""
         deadline = time.monotonic() + TIMEOUT
         while self.descriptors() > most and time.monotonic() < deadline:
-            time.sleep(0.001)
+            os.sched_yield()
         return self.descriptors()
 
     def stop(self):
