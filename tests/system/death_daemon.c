@@ -146,6 +146,25 @@ static void wait_ends(void)
 	node_close(false);
 }
 
+static void wait_sees_death(void)
+{
+	struct peer exporter, importer;
+
+	/* With rsmd gone nobody tells of the exporter's death; a wait without end sees it all the same. */
+	node_open();
+	peer_start(&exporter, NULL);
+	peer_start(&importer, NULL);
+	rsm_memseg_id_t id = peer_export(&exporter, suite_page(), 0);
+	MUST(peer_connect(&importer, 0, pair_node(), id, RSM_PERM_READ));
+	peer_begin(&importer, &(struct peer_request){.op = PEER_WAIT, .handle = 0, .value = -1});
+	peer_until_asleep(&importer);
+	node_kill();
+	peer_kill(&exporter);
+	EXPECT(RSMERR_CONN_ABORTED, peer_end(&importer).code);
+	peer_stop(&importer);
+	node_close(false);
+}
+
 static void pollfd_ends(void)
 {
 	struct pair pair;
@@ -193,6 +212,7 @@ static const struct suite_case cases[] = {
 	 control_fails},
 	{"D-rsmd-again", "rsmd killed and started again: new and old processes work", started_again},
 	{"D-rsmd-wait", "rsmd killed during a wait: events still wake", wait_ends},
+	{"D-rsmd-death", "rsmd and exporter killed during a wait: CONN_ABORTED", wait_sees_death},
 	{"D-rsmd-pollfd", "rsmd killed: the descriptor for poll hangs up", pollfd_ends},
 	{"D-rsmd-destroy", "rsmd killed and started again: destroy still takes the memory from importers",
 	 destroy_revokes},

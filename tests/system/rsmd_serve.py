@@ -572,6 +572,16 @@ def users_and_groups(daemon):
     as_user(5002, 6002, list(range(7000, 27000)) + [6001], ask(0x400000, yes, no))
     as_user(5002, 6002, [6003], ask(0x400000, no, no))
     as_user(0, 0, [], ask(0x400000, yes, yes))
+
+    # Where the segment lies in the exporter is told to those who could look there.
+    def address_is_told(told):
+        def body():
+            text = Client(daemon.path).ask("status", what="segment", segment_id=0x400000)["json"]
+            assert ("address" in json.loads(text)["segment"]) == told
+        return body
+    as_user(5001, 6001, [], address_is_told(True))
+    as_user(5002, 6001, [], address_is_told(False))
+    as_user(0, 0, [], address_is_told(True))
     # Memory that cannot be sealed: another user may read it at most.
     as_user(5001, 6001, [], ask(0x400001, yes, yes))
     as_user(5002, 6001, [], ask(0x400001, yes, no))
