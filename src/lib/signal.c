@@ -136,28 +136,15 @@ bool lib_signal_is_aborted(const struct lib_signal *signal)
 
 /* ---- post ---- */
 
-/* One event for the owner of a slot. True if a poll descriptor must be made readable, which only rsmd can. */
-static bool post_slot(struct segment_signal *slot, uint_t flags)
-{
-	uint32_t events = atomic_load_explicit(&slot->events, memory_order_relaxed), count;
-	do {
-		count = events & SEGMENT_SIGNAL_COUNT;
-		if ((count > 0 && (flags & RSM_SIGPOST_NO_ACCUMULATE) != 0) || count == SEGMENT_SIGNAL_COUNT)
-			return false;
-	} while (!atomic_compare_exchange_weak(&slot->events, &events,
-					       events + 1)); /* a full fence: data before event */
-	if (atomic_load(&slot->waiters) != 0 && atomic_exchange(&slot->waiters, 0) != 0)
-		futex(&slot->events, FUTEX_WAKE, INT32_MAX, NULL);
-	return count == 0 && atomic_load_explicit(&slot->doorbell, memory_order_acquire) != 0;
-}
-
-static void ring(const struct lib_signal *signal, bool self)
+/* Makes a poll descriptor readable, which only rsmd can, and has an exporter's events sent to other nodes. */
+static void ring(const struct lib_signal *signal, bool self, uint_t flags)
 {
 	lib_lock();
 	if (signal->session == lib_daemon.session) {
 		Wire__Ring message = WIRE__RING__INIT;
 		message.handle_id = signal->id;
 		message.self = self;
+		message.flags = flags;
 		lib_daemon_call(WIRE__REQUEST__BODY_RING, &message, -1, NULL);
 	}
 	lib_unlock();
@@ -168,8 +155,11 @@ static int post_to_exporter(struct lib_import *import, uint_t flags)
 	if (transport_is_aborted(&import->transport))
 		return base_refuse(RSMERR_CONN_ABORTED, "the exporter has withdrawn segment 0x%x",
 				   import->segment_id);
-	if (post_slot(&atomic_load(&import->signal.memory)[0], flags))
-		ring(&import->signal, false);
+	if (import->transport.ops->post != NULL)
+		return import->transport.ops->post(&import->transport, flags);
+	if (segment_signal_post(&atomic_load(&import->signal.memory)[0], 1,
+				(flags & RSM_SIGPOST_NO_ACCUMULATE) != 0))
+		ring(&import->signal, false, flags);
 	return RSM_SUCCESS;
 }
 
@@ -184,12 +174,19 @@ static int post_to_importers(struct lib_export *export, uint_t flags)
 	uint32_t high = atomic_load_explicit(&memory[0].high, memory_order_acquire);
 	if (high >= SEGMENT_SIGNAL_SLOTS)
 		high = SEGMENT_SIGNAL_SLOTS - 1;
-	bool doorbell = false;
-	for (uint32_t slot = 1; slot <= high; slot++)
-		if (atomic_load_explicit(&memory[slot].connected, memory_order_acquire) != 0)
-			doorbell |= post_slot(&memory[slot], flags);
-	if (doorbell)
-		ring(&export->signal, false);
+	bool tell = false;
+	for (uint32_t slot = 1; slot <= high; slot++) {
+		if (atomic_load_explicit(&memory[slot].connected, memory_order_acquire) == 0)
+			continue;
+		if (atomic_load_explicit(&memory[slot].doorbell, memory_order_acquire) ==
+		    SEGMENT_SIGNAL_FORWARD)
+			tell = true;
+		else
+			tell |= segment_signal_post(&memory[slot], 1,
+						    (flags & RSM_SIGPOST_NO_ACCUMULATE) != 0);
+	}
+	if (tell)
+		ring(&export->signal, false, flags);
 	return RSM_SUCCESS;
 }
 
@@ -232,7 +229,7 @@ bool lib_signal_consume(struct lib_signal *signal)
 	bool again = (atomic_load(&slot->events) & SEGMENT_SIGNAL_COUNT) > 0;
 	lib_unlock();
 	if (again)
-		ring(signal, true);
+		ring(signal, true, 0);
 	return taken;
 }
 

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #define RSMD_CONTROLLERS_MAX 32 /* rsmapi.md 9.2; without loopback */
@@ -16,7 +17,27 @@
 
 struct rsmd_controller {
 	char name[RSMD_NAME_MAX]; /* lower case, type + unit number: "shm0" */
-	char type[RSMD_NAME_MAX]; /* "loopback" or "local" */
+	char type[RSMD_NAME_MAX]; /* "loopback", "local" or "tcp" */
+
+	/* tcp */
+	struct sockaddr_storage address; /* with the port: where other nodes and their processes connect to */
+	socklen_t address_length;        /* 0: not tcp */
+	bool encrypt;                    /* data connections to this node are TLS */
+	bool loop; /* imports of this node's own segments go through the network as well: for tests and measurements */
+};
+
+/* Where another node is, by controller. */
+struct rsmd_config_path {
+	uint32_t controller; /* index into controllers */
+	struct sockaddr_storage address;
+	socklen_t address_length;
+};
+
+struct rsmd_config_peer {
+	uint32_t node;
+	char name[RSMD_NAME_MAX];       /* "" if it was not given */
+	struct rsmd_config_path *paths; /* owned */
+	size_t path_count;
 };
 
 struct rsmd_config {
@@ -30,6 +51,13 @@ struct rsmd_config {
 	bool userfaultfd;
 	size_t controller_count; /* at least 1: loopback is the first */
 	struct rsmd_controller controllers[1 + RSMD_CONTROLLERS_MAX];
+
+	/* [cluster] */
+	char key_file[256];     /* "": none; needed as soon as there is a tcp controller with a peer */
+	uint64_t dead_after_ms; /* 3000 */
+	uint32_t threads;       /* that serve data connections, 1..64; default 2 */
+	struct rsmd_config_peer *peers; /* owned */
+	size_t peer_count;
 };
 
 void rsmd_config_defaults(struct rsmd_config *config);

@@ -5,10 +5,19 @@
 
 #include "rsmd/client.h"
 
+struct rsmd_away;
+struct rsmd_guest;
+
+/*
+ * Three kinds: a process of ours in a segment of ours (owner and export); a process of another node in a segment of ours
+ * (guest and export, no owner); a process of ours in a segment of another node (owner and away, no export).
+ */
 struct rsmd_import {
 	uint64_t id;
 	struct rsmd_client *owner;
-	struct rsmd_export *export; /* NULL: aborted */
+	struct rsmd_guest *guest;
+	struct rsmd_away *away;
+	struct rsmd_export *export; /* NULL: aborted, or away */
 	uint32_t granted;           /* bits of 0600 */
 	uint32_t signal_slot;
 	int doorbell;                    /* of this handle, or -1 */

@@ -142,3 +142,34 @@ void rsmd_loop_timer_stop(struct rsmd_timer *timer)
 {
 	uv_timer_stop(&timer->timer);
 }
+
+struct rsmd_waker {
+	uv_async_t async;
+	void (*wake)(void *context);
+	void *context;
+};
+
+static void on_wake(uv_async_t *handle)
+{
+	struct rsmd_waker *waker = (struct rsmd_waker *)handle;
+	waker->wake(waker->context);
+}
+
+struct rsmd_waker *rsmd_loop_waker(void (*wake)(void *context), void *context)
+{
+	struct rsmd_waker *waker = calloc(1, sizeof(*waker));
+	if (!waker)
+		return NULL;
+	waker->wake = wake;
+	waker->context = context;
+	if (uv_async_init(&loop, &waker->async, on_wake)) {
+		free(waker);
+		return NULL;
+	}
+	return waker;
+}
+
+void rsmd_loop_wake(struct rsmd_waker *waker)
+{
+	uv_async_send(&waker->async);
+}

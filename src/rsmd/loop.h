@@ -40,4 +40,12 @@ struct rsmd_timer *rsmd_loop_timer(void (*fire)(void *context), void *context);
 void rsmd_loop_timer_start(struct rsmd_timer *timer, uint64_t milliseconds);
 void rsmd_loop_timer_stop(struct rsmd_timer *timer);
 
+/*
+ * Lets other threads call the loop: rsmd_loop_wake may be called from any thread and makes the loop call wake(context)
+ * soon, once for any number of calls before. Lives as long as the loop.
+ */
+struct rsmd_waker;
+struct rsmd_waker *rsmd_loop_waker(void (*wake)(void *context), void *context);
+void rsmd_loop_wake(struct rsmd_waker *waker);
+
 #endif

@@ -12,6 +12,8 @@
 #define SEGMENT_SIGNAL_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define SEGMENT_SIGNAL_VERSION 1u
@@ -22,15 +24,24 @@
 #define SEGMENT_SIGNAL_ABORTED 0x80000000u
 #define SEGMENT_SIGNAL_COUNT   0x7fffffffu
 
+/* In `doorbell`: the import is of another node. Who posts leaves the slot alone and tells rsmd, which has the event sent. */
+#define SEGMENT_SIGNAL_FORWARD 2u
+
 struct segment_signal {
 	_Atomic uint32_t events;  /* the futex word: pending events, and SEGMENT_SIGNAL_ABORTED */
 	_Atomic uint32_t waiters; /* 1: somebody may sleep on it; who posts sets 0 and wakes all */
 	_Atomic uint32_t
-		doorbell; /* 1: a descriptor for poll exists; a post that makes events 1 rings rsmd */
+		doorbell; /* 1: a descriptor for poll exists; a post that makes events 1 rings rsmd. Or SEGMENT_SIGNAL_FORWARD */
 	_Atomic uint32_t connected; /* 1: the slot is in use (written by rsmd) */
 	_Atomic uint32_t high;      /* slot 0 only: highest slot ever in use (written by rsmd) */
 	uint32_t pad[11];
 };
+
+/*
+ * `count` events for the owner of a slot, with a full fence before; wakes who sleeps. `no_accumulate`: one, if nothing is
+ * pending. True: a descriptor for poll has to be made readable. Any thread, no lock.
+ */
+bool segment_signal_post(struct segment_signal *slot, uint32_t count, bool no_accumulate);
 
 _Static_assert(sizeof(struct segment_signal) == 64, "one cache line");
 

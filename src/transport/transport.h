@@ -17,8 +17,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <sys/socket.h>
+
 #include "segment/extent.h"
 #include "segment/status.h"
+#include "wire/frame.h"
 
 struct transport_import;
 
@@ -29,22 +32,39 @@ struct transport_vector {
 	size_t length; /* bytes */
 };
 
+/* Where the data connection of an import goes, for a transport between nodes. */
+struct transport_remote {
+	struct sockaddr_storage address; /* of the owner node's rsmd */
+	socklen_t address_length;
+	struct wire_ticket ticket; /* good for one connection */
+	bool encrypt;
+	uint32_t dead_after_ms; /* a silent node counts as dead after this time */
+};
+
 /* Where the memory behind an import is now. Filled by the library for the transport. */
 struct transport_layout {
 	uint64_t epoch; /* the epoch word that this layout belongs to */
 	size_t count;
 	struct segment_extent extents[SEGMENT_EXTENTS_MAX];
 	size_t fd_count;
-	int fds[SEGMENT_EXTENTS_MAX]; /* owned; extents name them, several may name one */
+	int fds[SEGMENT_EXTENTS_MAX];   /* owned; extents name them, several may name one */
+	struct transport_remote remote; /* between nodes: this instead of extents */
 };
 
 struct transport_ops {
-	/* Starts a span: what a later settle compares with. */
+	/*
+	 * A span for which begin returned `span` is given up without settle: its barrier is opened again, or destroyed. NULL:
+	 * spans need no end.
+	 */
+	void (*abandon)(struct transport_import *import, uint64_t span);
+
+	/* Starts a span: what a later settle compares with. Every begin is followed by one settle or abandon. */
 	uint64_t (*begin)(struct transport_import *import);
 
 	/*
-	 * First call on an import: makes the memory reachable with the rights in import->granted. System calls allowed;
-	 * under the import's lock. The descriptors stay the library's.
+	 * First call on an import, which nobody else knows yet: makes the memory reachable with the rights in
+	 * import->granted. System calls allowed. Same host: under the import's lock. Between nodes: without it, and may block until
+	 * the other node counts as dead. The descriptors stay the library's.
 	 */
 	int (*attach)(struct transport_import *import, const struct transport_layout *layout);
 
@@ -60,6 +80,14 @@ struct transport_ops {
 			 unsigned width);
 
 	/*
+	 * Entries in their order, in one exchange; *done says how many are complete when it fails. `post` >= 0: behind the last
+	 * entry one event for the exporter, with these flags. Implicit mode: complete on return. NULL: the library makes one call
+	 * for each entry, and posts itself.
+	 */
+	int (*getv)(struct transport_import *import, const struct transport_vector *entries, size_t count,
+		    int post, size_t *done);
+
+	/*
 	 * Maps [offset, offset+length) at *address (fixed) or anywhere, with the PROT_ bits given. System calls allowed.
 	 * Called under the import's lock, at most once before unmap. `length` is rounded up to pages by the transport.
 	 */
@@ -69,9 +97,14 @@ struct transport_ops {
 	/* order: earlier writes are performed before later ones; reports an abort. */
 	int (*order)(struct transport_import *import);
 
+	/* One event for the exporter, behind all earlier puts. NULL: the library posts through signal memory. */
+	int (*post)(struct transport_import *import, unsigned flags);
+
 	int (*put)(struct transport_import *import, uint64_t offset, const void *source, size_t length);
 	int (*put_items)(struct transport_import *import, uint64_t offset, const void *source, size_t count,
 			 unsigned width);
+	int (*putv)(struct transport_import *import, const struct transport_vector *entries, size_t count,
+		    int post, size_t *done);
 
 	/*
 	 * Ends the span for which begin returned `span`: everything issued since is complete, or an error says that it
@@ -91,10 +124,13 @@ struct transport_import {
 	const struct transport_ops *ops;
 	const struct segment_status *status; /* this segment's line of the status table, read-only */
 	_Atomic uint64_t epoch;              /* the epoch word that `map` belongs to */
-	unsigned char *map;                  /* the whole segment; stays at its address until detach */
-	uint64_t length;                     /* bytes */
-	uint32_t granted;                    /* RSM_PERM_ bits */
-	_Atomic bool implicit;               /* barrier mode */
+	union {
+		unsigned char *map;    /* local: the whole segment; stays at its address until detach */
+		struct tcp_link *link; /* tcp: the data connection; owned by the transport */
+	};
+	uint64_t length;       /* bytes */
+	uint32_t granted;      /* RSM_PERM_ bits */
+	_Atomic bool implicit; /* barrier mode */
 
 	/* cold */
 	uint32_t generation;  /* of the epoch at connect: differs from status -> aborted for good */
@@ -114,6 +150,12 @@ void transport_layout_clear(struct transport_layout *layout);
 void transport_lock(struct transport_import *import);
 void transport_unlock(struct transport_import *import);
 
+/*
+ * Provided by the library, any thread, without the import's lock: whether the rsmd of this node that would tell of an
+ * abort is gone, so that who waits has to count by himself.
+ */
+bool transport_is_orphaned(struct transport_import *import);
+
 /* The one check that is made by reading memory: whether the connection still is what it was. */
 static inline bool transport_is_aborted(const struct transport_import *import)
 {
@@ -122,5 +164,9 @@ static inline bool transport_is_aborted(const struct transport_import *import)
 }
 
 extern const struct transport_ops transport_local_ops;
+extern const struct transport_ops transport_tcp_ops;
+
+/* Called in the child of a fork: connections that the parent opened are the parent's. */
+void transport_tcp_forked(void);
 
 #endif
