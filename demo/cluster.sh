@@ -43,7 +43,7 @@ at() {
 
 hold_namespace() {
 	mkfifo "$work/held"
-	unshare --net sh -c 'ip link set lo up && echo held; exec tail -f /dev/null' >"$work/held" 3>&- 4>&- &
+	unshare --net sh -c 'ip link set lo up && echo held; exec tail -f /dev/null >/dev/null' >"$work/held" 3>&- 4>&- &
 	holders[$1]=$!
 	read -r -t 10 _ <"$work/held" || fail "no network namespace for node $1: is ip (of iproute2) missing?"
 	rm "$work/held"
