@@ -23,9 +23,6 @@ end_daemons() {
 	[ -n "$complete" ] || cat "$work"/[12]/rsmd.log >&2 2>/dev/null || true
 	end_daemon "$work/1/rsmd.sock"
 	end_daemon "$work/2/rsmd.sock"
-	for holder in "${holders[@]}"; do
-		kill -KILL "$holder" 2>/dev/null || true
-	done
 }
 
 # become NODE COMMAND...: the command takes this shell's place, as a process of that node.
@@ -45,6 +42,7 @@ hold_namespace() {
 	mkfifo "$work/held"
 	unshare --net sh -c 'ip link set lo up && echo held; exec tail -f /dev/null >/dev/null' >"$work/held" 3>&- 4>&- &
 	holders[$1]=$!
+	pids+=("$!")
 	read -r -t 10 _ <"$work/held" || fail "no network namespace for node $1: is ip (of iproute2) missing?"
 	rm "$work/held"
 }
@@ -148,7 +146,7 @@ status=0
 step "killed the exporter (SIGKILL)"
 await 4 && fail "the importer said '$told' where its end was expected"
 wait "$importer" || fail "the importer failed"
-pids=()
+pids=("${holders[@]}")
 
 last=$EPOCHREALTIME
 become 2 "$bin/rsm" export --controller tcp0 --id "$id" - <"$file" >"$work/exporter" 3<&- 4<&- &
@@ -169,7 +167,7 @@ echo
 last=$EPOCHREALTIME
 kill -TERM "$exporter"
 wait "$exporter" || fail "rsm export failed"
-pids=()
+pids=("${holders[@]}")
 end_daemon "$work/2/rsmd.sock"
 step "ended rsmd of node 2"
 status=0
