@@ -17,9 +17,10 @@
  * recorded. A pre-shared key is bound to SHA-256, so these two are all the suites there are. Nothing else is offered or accepted:
  * no certificates, no older version. (GnuTLS refuses a list without a signature; nothing is ever signed.)
  */
-#define PRIORITY                                                                                             \
-	"NONE:+VERS-TLS1.3:+AES-128-GCM:+CHACHA20-POLY1305:+AEAD:+ECDHE-PSK:+GROUP-X25519:+SIGN-EDDSA-"      \
-	"ED25519"
+/* clang-format off */
+#define PRIORITY "NONE:+VERS-TLS1.3:+AES-128-GCM:+CHACHA20-POLY1305:+AEAD:+ECDHE-PSK:+GROUP-X25519:" \
+		 "+SIGN-EDDSA-ED25519"
+/* clang-format on */
 
 #define HANDSHAKE_MAX                                                                                        \
 	8192 /* bytes of one handshake message of somebody who has not shown a key; ours have some hundred */
