@@ -2,10 +2,16 @@
 #include "segment/view.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
 
 #define HUGE_ALIGN ((size_t)2 << 20)
 
@@ -103,4 +109,143 @@ void *segment_view_reserve(size_t length, bool huge)
 	if (extra > front)
 		munmap(all + front + length, extra - front);
 	return all + front;
+}
+
+int segment_view_open(struct segment_view *view, const struct segment_extent *extents, size_t count,
+		      uint64_t length, bool sealed)
+{
+	const bool huge = segment_view_is_huge(extents, count);
+	*view = (struct segment_view){0};
+	if (length == 0 || length > SIZE_MAX / 2)
+		return EINVAL;
+	unsigned char *base = segment_view_reserve((size_t)length, huge);
+	if (base == NULL)
+		return errno;
+	int error = segment_view_place(extents, count, 0, (size_t)length, base, PROT_READ | PROT_WRITE);
+	if (error != 0) {
+		munmap(base, (size_t)length);
+		return error;
+	}
+	/* The pool of huge pages may be empty at the first access, which is a signal as well. */
+	*view = (struct segment_view){.base = base, .length = length, .safe = sealed && !huge};
+	return 0;
+}
+
+void segment_view_close(struct segment_view *view)
+{
+	if (view->base != NULL)
+		munmap(view->base, (size_t)view->length);
+	*view = (struct segment_view){0};
+}
+
+/* Items of `width` bytes: each by one access on the segment's side, which is aligned; the other side need not be. */
+static void write_items(unsigned char *to, const unsigned char *from, size_t length, unsigned width)
+{
+	uint16_t half;
+	uint32_t word;
+	uint64_t twice;
+	for (size_t at = 0; at < length; at += width)
+		switch (width) {
+		case 1:
+			*(volatile unsigned char *)(to + at) = from[at];
+			break;
+		case 2:
+			memcpy(&half, from + at, sizeof(half));
+			*(volatile uint16_t *)(void *)(to + at) = half;
+			break;
+		case 4:
+			memcpy(&word, from + at, sizeof(word));
+			*(volatile uint32_t *)(void *)(to + at) = word;
+			break;
+		default:
+			memcpy(&twice, from + at, sizeof(twice));
+			*(volatile uint64_t *)(void *)(to + at) = twice;
+		}
+}
+
+static void read_items(unsigned char *to, const unsigned char *from, size_t length, unsigned width)
+{
+	uint16_t half;
+	uint32_t word;
+	uint64_t twice;
+	for (size_t at = 0; at < length; at += width)
+		switch (width) {
+		case 1:
+			to[at] = *(const volatile unsigned char *)(from + at);
+			break;
+		case 2:
+			half = *(const volatile uint16_t *)(const void *)(from + at);
+			memcpy(to + at, &half, sizeof(half));
+			break;
+		case 4:
+			word = *(const volatile uint32_t *)(const void *)(from + at);
+			memcpy(to + at, &word, sizeof(word));
+			break;
+		default:
+			twice = *(const volatile uint64_t *)(const void *)(from + at);
+			memcpy(to + at, &twice, sizeof(twice));
+		}
+}
+
+/* The kernel copies, and says EFAULT where we would get SIGBUS. */
+static int kernel_copy(bool writes, unsigned char *segment, unsigned char *local, size_t length)
+{
+	while (length > 0) {
+		struct iovec inside = {segment, length}, outside = {local, length};
+		ssize_t done = writes ? process_vm_writev(getpid(), &outside, 1, &inside, 1, 0)
+				      : process_vm_readv(getpid(), &outside, 1, &inside, 1, 0);
+		if (done <= 0)
+			return done < 0 ? errno : EFAULT;
+		segment += done;
+		local += done;
+		length -= (size_t)done;
+	}
+	return 0;
+}
+
+static bool is_inside(const struct segment_view *view, uint64_t offset, size_t length)
+{
+	return view->base != NULL && offset <= view->length && length <= view->length - offset;
+}
+
+int segment_view_write(const struct segment_view *view, uint64_t offset, const void *from, size_t length,
+		       unsigned width)
+{
+	if (!is_inside(view, offset, length))
+		return EFAULT;
+	if (!view->safe)
+		return kernel_copy(true, view->base + offset, (unsigned char *)(uintptr_t)from, length);
+	if (width == 0)
+		memcpy(view->base + offset, from, length);
+	else
+		write_items(view->base + offset, from, length, width);
+	return 0;
+}
+
+int segment_view_read(const struct segment_view *view, uint64_t offset, void *to, size_t length,
+		      unsigned width)
+{
+	if (!is_inside(view, offset, length))
+		return EFAULT;
+	if (!view->safe)
+		return kernel_copy(false, view->base + offset, to, length);
+	if (width == 0)
+		memcpy(to, view->base + offset, length);
+	else
+		read_items(to, view->base + offset, length, width);
+	return 0;
+}
+
+int segment_view_probe(const struct segment_view *view, uint64_t offset, size_t length)
+{
+	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	if (!is_inside(view, offset, length))
+		return EFAULT;
+	if (view->safe || length == 0)
+		return 0;
+	uint64_t start = offset / page * page;
+	if (madvise(view->base + start, (size_t)(offset - start) + length, MADV_POPULATE_READ) == 0)
+		return 0;
+	/* Kernels before 5.14 do not know it. Memory that turns out to be missing is then found at the access. */
+	return errno == EINVAL || errno == EINTR || errno == EAGAIN ? 0 : EFAULT;
 }
