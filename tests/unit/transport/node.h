@@ -9,8 +9,11 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 
-#include "stub.h"
-#include "transport/tcp/tcp.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wire/frame.h"
 
 #define NODE_SIZE ((size_t)12 << 20) /* of the segment */
 
@@ -61,11 +64,6 @@ extern struct node node;
 
 void node_start(void);
 void node_stop(void);
-
-/* An import of the node's segment. dead_after_ms: 2000. */
-int node_connect(struct stub *stub, struct transport_layout *layout);
-void node_connect_well(struct stub *stub);
-void node_disconnect(struct stub *stub);
 
 /* Waits until the node has seen so many requests. */
 void node_await(const _Atomic unsigned *counter, unsigned value);

@@ -16,7 +16,7 @@
 
 #include "base/clock.h"
 #include "base/reason.h"
-#include "node.h"
+#include "link.h"
 #include "rsmapi.h"
 
 static struct stub stub;

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "base/reason.h"
-#include "node.h"
+#include "link.h"
 #include "rsmapi.h"
 
 #define KIB(n) ((size_t)(n) << 10)
