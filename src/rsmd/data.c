@@ -148,11 +148,12 @@ static bool connection_turn(struct thread *thread, struct connection *connection
 			DL_APPEND(thread->held, connection);
 		connection->listed = ready ? LISTED_READY : held ? LISTED_HELD : LISTED_NOT;
 	}
-	/* One in a list needs no event; but its end is always told. */
-	connection_wait(thread, connection,
-			wait == RSMD_SERVE_READ    ? EPOLLIN
-			: wait == RSMD_SERVE_WRITE ? EPOLLOUT
-						   : 0);
+	if (wait == RSMD_SERVE_READ)
+		connection_wait(thread, connection, EPOLLIN);
+	else if (wait == RSMD_SERVE_WRITE)
+		connection_wait(thread, connection, EPOLLOUT);
+	else if (held)
+		connection_wait(thread, connection, 0); /* its end is told all the same */
 	return true;
 }
 
@@ -184,6 +185,8 @@ static void events_handle(struct thread *thread, const struct epoll_event *event
 			thread_kicked(thread);
 			continue;
 		}
+		if (connection->listed == LISTED_READY)
+			continue; /* gets its turn from the list */
 		bool hung_up = events[i].events & (EPOLLERR | EPOLLHUP);
 		if (hung_up && connection->listed == LISTED_HELD) { /* it may not look at the socket */
 			connection_end(thread, connection);

@@ -13,6 +13,7 @@
 #define RECEIVES    8    /* of one turn, if there are only small pieces */
 #define POST_COST   4096 /* what takes as long as to move so many bytes: wakes others up */
 #define KERNEL_COST 2048 /* the kernel copies */
+#define MOVE_NS     60000000000u
 
 static enum rsmd_serve_wait offence(struct rsmd_serve *serve, const char *why)
 {
@@ -290,6 +291,8 @@ static enum rsmd_serve_wait take_in(struct rsmd_serve *serve, struct rsmd_serve_
 		}
 		if (got == -EINTR)
 			continue;
+		if (got == -EPROTO)
+			return offence(serve, "encrypted bytes that are broken");
 		if (got <= 0)
 			return got == -EAGAIN ? RSMD_SERVE_READ : RSMD_SERVE_END;
 		buffers->busy = true;
@@ -325,8 +328,8 @@ static enum rsmd_serve_wait judge(const struct rsmd_grant *grant)
 {
 	if (grant->closed)
 		return RSMD_SERVE_END;
-	if (grant->held)
-		return RSMD_SERVE_HELD;
+	if (grant->held) /* no longer than importers on the exporter's node wait */
+		return base_clock_ns() - grant->held_ns < MOVE_NS ? RSMD_SERVE_HELD : RSMD_SERVE_END;
 	if (grant->lease && base_clock_boot_ns() >= atomic_load(grant->lease))
 		return RSMD_SERVE_HELD;
 	return RSMD_SERVE_MORE;

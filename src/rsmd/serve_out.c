@@ -10,15 +10,25 @@
 
 #include "rsmd/serve.h"
 
+static ssize_t send_plain(int socket, const unsigned char *bytes, size_t length)
+{
+	ssize_t sent;
+	do
+		sent = send(socket, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	return sent < 0 ? -errno : sent;
+}
+
 /* Sends `length` bytes and `more` behind them as far as it goes. Bytes, or a negative errno. */
 static ssize_t send_some(const struct rsmd_serve *serve, const unsigned char *bytes, size_t length,
 			 unsigned char *more, size_t more_length)
 {
 	if (serve->tls)
 		return wire_tls_write(serve->tls, bytes, length);
+	if (!more_length)
+		return send_plain(serve->socket, bytes, length);
 	struct iovec parts[2] = {{(unsigned char *)(uintptr_t)bytes, length}, {more, more_length}};
-	const struct msghdr message = {.msg_iov = length ? parts : parts + 1,
-				       .msg_iovlen = length && more_length ? 2 : 1};
+	const struct msghdr message = {.msg_iov = length ? parts : parts + 1, .msg_iovlen = length ? 2 : 1};
 	ssize_t sent;
 	do
 		sent = sendmsg(serve->socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <utlist.h>
 
+#include "base/clock.h"
 #include "base/reason.h"
 #include "rsmd/data.h"
 #include "rsmd/export.h"
@@ -104,6 +105,7 @@ void rsmd_target_hold(struct rsmd_export *export)
 	{
 		gate_take(grant);
 		grant->held = true;
+		grant->held_ns = base_clock_ns();
 		grant->view = (struct segment_view){0};
 		gate_give(grant);
 	}
@@ -146,6 +148,7 @@ struct rsmd_grant *rsmd_grant_make(struct rsmd_export *export, struct rsmd_peer 
 	}
 	/* A guest may come while the memory moves. */
 	grant->held = SEGMENT_EPOCH_IS_MOVING(atomic_load(&rsmd_export_status(export)->epoch));
+	grant->held_ns = base_clock_ns();
 	if (!grant->held)
 		grant->view = export->target->view;
 	grant->socket = -1;

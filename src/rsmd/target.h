@@ -26,6 +26,7 @@ struct rsmd_grant {
 	_Atomic bool
 		wanted; /* the loop's thread waits for the gate: the data thread lets go and does not take it again */
 	bool closed, held; /* under gate */
+	uint64_t held_ns;  /* under gate: since when (base_clock_ns) */
 	int socket;        /* under gate: of its data connection, which the data thread closes; -1: none */
 
 	struct segment_view

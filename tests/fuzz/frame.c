@@ -3,6 +3,7 @@
  * What a stranger can put into a frame: nothing that passes may be out of bounds, and what passes packs to the same bytes again.
  * The first byte chooses the frame.
  */
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -65,6 +65,7 @@ def messages():
     write("peer", "unknown", message(100, 1, b"later"))
     write("peer", "empty", b"")
     write("peer", "two-bodies", message(6, 9) + message(6, 10))
+    write("peer", "number-0", bytes.fromhex("81000042010708011001"))
     write("peer", "cut", message(2, 40, b"not a configured peer")[:-4])
 
 

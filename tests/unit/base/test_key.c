@@ -20,6 +20,7 @@
 
 #define DIGITS "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1eff"
 #define LINE   "rsm-key-1 " DIGITS
+#define UPPER  "rsm-key-1 000102030405060708090A0B0C0D0E0F101112131415161718191a1b1c1d1eFF\n"
 
 static char directory[64], path[96];
 
@@ -69,10 +70,8 @@ static void refused(const char *text)
 
 static void test_key_is_read(void **state)
 {
-	static const char *const texts[] = {
-		LINE "\n", LINE, "# a comment\n" LINE "\n", "#\n# rsm-key-1 none\n#\xc3\xa4\n" LINE,
-		"rsm-key-1 "
-		"000102030405060708090A0B0C0D0E0F101112131415161718191a1b1c1d1eFF\n"};
+	static const char *const texts[] = {LINE "\n", LINE, "# a comment\n" LINE "\n",
+					    "#\n# rsm-key-1 none\n#\xc3\xa4\n" LINE, UPPER};
 	(void)state;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		uint8_t key[BASE_KEY_SIZE] = {0};
