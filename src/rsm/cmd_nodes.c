@@ -81,6 +81,21 @@ static void fill_row(char (*row)[TOOL_TABLE_CELL], const json_t *path)
 		strcpy(row[1] + NAME_WIDTH - 2, "..");
 }
 
+/* Why paths are as they are, where rsmd knows: what the other node refused, what the network said. */
+static void print_reasons(const json_t *paths)
+{
+	char reason[512], name[64];
+	for (size_t i = 0; i < json_array_size(paths); i++) {
+		const json_t *path = json_array_get(paths, i), *text = json_object_get(path, "reason");
+		if (!json_is_string(text) || json_string_length(text) == 0)
+			continue;
+		tool_render_value(reason, sizeof(reason), "reason", text);
+		tool_render_value(name, sizeof(name), "controller", json_object_get(path, "controller"));
+		printf("node %" JSON_INTEGER_FORMAT " through %s: %s\n",
+		       json_integer_value(json_object_get(path, "node")), name, reason);
+	}
+}
+
 static void print_paths(const json_t *tree)
 {
 	static const struct {
@@ -110,6 +125,7 @@ static void print_paths(const json_t *tree)
 	}
 	tool_table_print(&table);
 	tool_table_clear(&table);
+	print_reasons(paths);
 }
 
 /* What has to differ for a change to be told: not the times and counts, which always do. Owned by the caller. */

@@ -97,7 +97,7 @@ assert tree["schema"] == 1 and tree["node"] == {"id": 7, "name": "seven"}, tree
 assert path["node"] == 8 and path["name"] == "eight" and path["controller"] == "tcp0", path
 assert path["state"] == "active" and path["guests"] == path["aways"] == 0, path
 assert path["address"].endswith(sys.argv[1]) and path["encrypt"] is False and path["release"], path
-assert path["since_s"] >= 0 and path["round_trip_us"] >= 0, path' ":$PORT"
+assert path["since_s"] >= 0 and (path["round_trip_us"] is None or path["round_trip_us"] > 0), path' ":$PORT"
 	run -0 eight "$RSM" nodes
 	[[ ${lines[2]} == *7*seven*tcp0*active* ]]
 }
