@@ -7,7 +7,8 @@
  *     run_with_rsmd [--uid UID] [--no-rsmd | --tcp | --pair] RSMD COMMAND [ARGUMENT...]
  *
  * --tcp gives the node a controller tcp0 through which it reaches its own segments. --pair starts two nodes, 1 and 2, joined by
- * tcp0: RSM_SOCKET is the first one's; the second one's is in RSM_TEST_PEER_SOCKET, its number in RSM_TEST_PEER_NODE.
+ * tcp0: RSM_SOCKET is the first one's; the second one's is in RSM_TEST_PEER_SOCKET, its number in RSM_TEST_PEER_NODE, its process in
+ * RSM_TEST_PEER_RSMD_PID.
  *
  * --uid runs all of it as that unprivileged user; 77 (skipped) when this process is not root or that user cannot
  * reach the programs. --no-rsmd starts none and only watches over what is left.
@@ -162,6 +163,8 @@ static void announce(const struct daemon *nodes, unsigned count)
 	if (count > 1) {
 		setenv("RSM_TEST_PEER_SOCKET", nodes[1].socket, 1);
 		setenv("RSM_TEST_PEER_NODE", "2", 1);
+		snprintf(pid, sizeof(pid), "%d", (int)nodes[1].pid);
+		setenv("RSM_TEST_PEER_RSMD_PID", pid, 1);
 	}
 }
 
