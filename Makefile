@@ -11,7 +11,7 @@ CTEST     := ctest --output-on-failure -j $(TEST_JOBS)
 # Thread sanitizer of gcc 12 cannot stand the address layouts of newer kernels.
 SAME_ADDRESSES := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
-.PHONY: all build demo check bench check-sanitize check-asan check-tsan check-static check-valgrind format \
+.PHONY: all build demo check bench check-sanitize check-asan check-tsan check-static check-valgrind fuzz format \
 	install clean help
 
 all: build
@@ -31,13 +31,15 @@ build: setup-build ## build only, into $(BUILD)/
 		$(CONFIGURE) -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX) -DBUILD_TESTING=$(TESTING); fi
 	@cmake --build $(BUILD)
 
-.PHONY: setup-build setup-check setup-static setup-bench
+.PHONY: setup-build setup-check setup-static setup-bench setup-fuzz
 setup-build:
 	@$(SETUP) build
 setup-check:
 	@$(SETUP) build check
 setup-static:
 	@$(SETUP) build check static
+setup-fuzz:
+	@$(SETUP) build fuzz
 setup-bench:
 	@$(SETUP) build check bench
 
@@ -63,6 +65,12 @@ check-static: setup-static ## clang with the same warnings, clang-tidy, cppcheck
 	@cmake --build $(BUILD)-clang
 	@build-tools/analyse.sh $(BUILD)-clang
 
+FUZZ_SECONDS ?= 60
+fuzz: setup-fuzz ## strange frames and messages for FUZZ_SECONDS (60) each, under sanitizers
+	@$(CONFIGURE) -B $(BUILD)-fuzz -DCMAKE_C_COMPILER=clang-14 -DRSM_FUZZ=ON "-DRSM_SANITIZE=address;undefined"
+	@cmake --build $(BUILD)-fuzz --target fuzz_frame fuzz_peer
+	@tests/fuzz/run.sh $(BUILD)-fuzz $(FUZZ_SECONDS)
+
 check-valgrind: setup-static setup-check build ## the unit tests under valgrind
 	@cd $(BUILD) && $(CTEST) -L unit -T memcheck --overwrite MemoryCheckCommand=/usr/bin/valgrind \
 		--overwrite "MemoryCheckCommandOptions=-q --leak-check=full --error-exitcode=99"
@@ -75,7 +83,7 @@ install: build ## install to $(DESTDIR)$(PREFIX)
 	@[ -n "$(DESTDIR)" ] || ldconfig 2>/dev/null || true
 
 clean: ## remove what was built
-	@rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-clang
+	@rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-clang $(BUILD)-fuzz
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 18

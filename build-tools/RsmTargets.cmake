@@ -19,6 +19,11 @@ if(RSM_SANITIZE)
   endif()
 endif()
 
+# The coverage that libFuzzer steers by, in every room; only the targets have its main.
+if(RSM_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
 # A room: position-independent objects that the library and the daemon share.
 function(rsm_room name)
   add_library(${name} OBJECT ${ARGN})

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Barriers (rsmapi.md 4). A barrier is the application's memory and used by one thread at a time; it holds the import's
- * handle, a mark with the open flag, and the epoch at open. Nothing points to it, so it may vanish at any time.
+ * handle, a mark with the open flag, and what the transport's begin gave at open. Nothing points to it, so it may vanish at
+ * any time; a span that was open then ends with its import.
  */
 #include "lib/lib.h"
 
@@ -34,6 +35,14 @@ static struct span span_of(const rsmapi_barrier_t *barrier, bool must_be_open)
 	return (struct span){.import = import};
 }
 
+/* An open span that nobody closes. */
+static void span_abandon(struct lib_import *import, rsmapi_barrier_t *barrier)
+{
+	if (barrier->gnum == (MARK | 1u) && import->transport.ops->abandon != NULL)
+		import->transport.ops->abandon(&import->transport, (uint64_t)(uintptr_t)barrier->privdata);
+	barrier->gnum = MARK;
+}
+
 int rsm_memseg_import_init_barrier(rsm_memseg_import_handle_t im_memseg, rsm_barrier_type_t type,
 				   rsmapi_barrier_t *barrier)
 {
@@ -46,6 +55,8 @@ int rsm_memseg_import_init_barrier(rsm_memseg_import_handle_t im_memseg, rsm_bar
 	/* Initialising a barrier of this handle anew does not make it two. */
 	if ((barrier->gnum | 1u) != (MARK | 1u) || barrier->seg != (void *)im_memseg)
 		atomic_fetch_add(&import->barriers, 1);
+	else
+		span_abandon(import, barrier);
 	barrier->seg = im_memseg;
 	barrier->gnum = MARK;
 	barrier->privdata = NULL;
@@ -57,6 +68,7 @@ int rsm_memseg_import_open_barrier(rsmapi_barrier_t *barrier)
 	struct span span = span_of(barrier, false);
 	if (span.import == NULL)
 		return span.code;
+	span_abandon(span.import, barrier);
 	barrier->privdata = (void *)(uintptr_t)span.import->transport.ops->begin(&span.import->transport);
 	barrier->gnum = MARK | 1u;
 	return RSM_SUCCESS;
@@ -85,6 +97,7 @@ int rsm_memseg_import_destroy_barrier(rsmapi_barrier_t *barrier)
 	struct span span = span_of(barrier, false);
 	if (span.import == NULL)
 		return span.code;
+	span_abandon(span.import, barrier);
 	atomic_fetch_sub(&span.import->barriers, 1);
 	barrier->seg = NULL;
 	barrier->gnum = 0;

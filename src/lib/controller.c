@@ -79,6 +79,7 @@ static struct lib_controller *controller_of(const char *name)
 	}
 	strcpy(fresh->name, name);
 	fresh->loopback = known->loopback;
+	fresh->between_nodes = known->between_nodes;
 	fresh->next = controllers;
 	controllers = fresh;
 	return fresh;
@@ -153,22 +154,26 @@ int rsm_get_controller_attr(rsmapi_controller_handle_t chdl, rsmapi_controller_a
 {
 	int code = RSM_SUCCESS;
 	lib_lock();
-	if (lib_controller_find(chdl) == NULL) {
+	const struct lib_controller *c = lib_controller_find(chdl);
+	if (c == NULL) {
 		code = lib_refuse_handle("controller", chdl, RSMERR_BAD_CTLR_HNDL);
 	} else if (attr == NULL) {
 		code = base_refuse(RSMERR_BAD_ADDR, "no place to put the attributes (NULL)");
 	} else {
 		uint64_t exported =
 			lib_daemon.max_exported_bytes == 0 ? SIZE_MAX : lib_daemon.max_exported_bytes;
+		/* Segments of other nodes cannot be mapped; those of this one can, through any controller. */
+		const uint_t direct = c->between_nodes ? 0 : RSM_DAS8 | RSM_DAS16 | RSM_DAS32 | RSM_DAS64;
+		const size_t map = c->between_nodes ? 0 : page_floor(SIZE_MAX);
 		*attr = (rsmapi_controller_attr_t){
-			.attr_direct_access_sizes = RSM_DAS8 | RSM_DAS16 | RSM_DAS32 | RSM_DAS64,
+			.attr_direct_access_sizes = direct,
 			.attr_atomic_sizes = RSM_DAS8 | RSM_DAS16 | RSM_DAS32 | RSM_DAS64,
 			.attr_page_size = (size_t)sysconf(_SC_PAGESIZE),
 			.attr_max_export_segment_size = page_floor(exported),
 			.attr_tot_export_segment_size = page_floor(exported),
 			.attr_max_export_segments = (ulong_t)lib_daemon.max_segments,
-			.attr_max_import_map_size = page_floor(SIZE_MAX),
-			.attr_tot_import_map_size = page_floor(SIZE_MAX),
+			.attr_max_import_map_size = map,
+			.attr_tot_import_map_size = map,
 			.attr_max_import_segments = (ulong_t)lib_daemon.max_segments,
 		};
 	}

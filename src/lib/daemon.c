@@ -189,6 +189,7 @@ static int controllers_copy(const Wire__HelloReply *hello)
 	for (size_t i = 0; i < hello->n_controllers; i++) {
 		snprintf(list[i].name, sizeof list[i].name, "%s", hello->controllers[i]->name);
 		list[i].loopback = strcmp(hello->controllers[i]->type, "loopback") == 0;
+		list[i].between_nodes = strcmp(hello->controllers[i]->type, "tcp") == 0;
 	}
 	free(lib_daemon.controllers);
 	lib_daemon.controllers = list;

@@ -31,6 +31,7 @@ struct lib_daemon {
 	struct lib_daemon_controller {
 		char name[256];
 		bool loopback;
+		bool between_nodes; /* type tcp */
 	} * controllers;
 };
 extern struct lib_daemon lib_daemon;

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Import segments: connect and disconnect (rsmapi.md 3.4), and where their memory is. */
+/* Import segments: where their memory is, and disconnect (rsmapi.md 3.4). connect.c makes them. */
+#include "lib/import.h"
+
 #include <stdlib.h>
 
 #include "base/fd.h"
-#include "lib/lib.h"
 #include "segment/memfd.h"
-
-#define LENGTH_MAX ((uint64_t)1 << 56) /* bytes; no segment can be as long */
 
 /* Takes the memory's descriptors, which come first, out of the packet. A missing one is -1. */
 static void layout_take_fds(const Wire__ConnectReply *answer, struct wire_packet *packet,
@@ -28,7 +27,7 @@ static int extent_take(const Wire__Extent *from, const struct transport_layout *
 {
 	const bool sysv = from->kind == WIRE__OBJECT_KIND__OBJECT_SYSV;
 	*to = (struct segment_extent){.fd = -1, .shmid = -1, .offset = from->offset, .length = from->length};
-	if (from->length == 0 || from->length > LENGTH_MAX || from->offset > LENGTH_MAX)
+	if (from->length == 0 || from->length > LIB_IMPORT_LENGTH_MAX || from->offset > LIB_IMPORT_LENGTH_MAX)
 		return base_refuse(RSMERR_INTERNAL_ERROR, "rsmd describes a piece of impossible length");
 	if (sysv) {
 		to->shmid = (int)from->shmid;
@@ -46,9 +45,8 @@ static int extent_take(const Wire__Extent *from, const struct transport_layout *
 		       : RSMERR_INTERNAL_ERROR;
 }
 
-/* Turns rsmd's answer into a layout, which owns the memory's descriptors from here on, also on error. */
-static int layout_take(const Wire__ConnectReply *answer, struct wire_packet *packet,
-		       struct transport_layout *layout)
+int lib_import_layout_take(const Wire__ConnectReply *answer, struct wire_packet *packet,
+			   struct transport_layout *layout)
 {
 	*layout = (struct transport_layout){.epoch = answer->epoch};
 	layout_take_fds(answer, packet, layout);
@@ -62,9 +60,9 @@ static int layout_take(const Wire__ConnectReply *answer, struct wire_packet *pac
 		int code = extent_take(answer->extents[layout->count], layout, extent);
 		if (code != RSM_SUCCESS)
 			return code;
-		total += extent->length; /* at most 32 times LENGTH_MAX: no overflow */
+		total += extent->length; /* at most 32 times LIB_IMPORT_LENGTH_MAX: no overflow */
 	}
-	if (answer->length > LENGTH_MAX || (answer->granted != 0 && total != answer->length))
+	if (answer->length > LIB_IMPORT_LENGTH_MAX || (answer->granted != 0 && total != answer->length))
 		return base_refuse(RSMERR_INTERNAL_ERROR, "rsmd describes %llu bytes of a segment of %llu",
 				   (unsigned long long)total, (unsigned long long)answer->length);
 	return RSM_SUCCESS;
@@ -94,7 +92,7 @@ int transport_layout_fetch(struct transport_import *transport, struct transport_
 		return code;
 	if (reply.message->body_case == WIRE__REPLY__BODY_CONNECT &&
 	    reply.message->connect->length == transport->length)
-		code = layout_take(reply.message->connect, &reply.packet, layout);
+		code = lib_import_layout_take(reply.message->connect, &reply.packet, layout);
 	else
 		code = base_refuse(RSMERR_INTERNAL_ERROR, "rsmd answered something else than a layout");
 	lib_reply_clear(&reply);
@@ -110,47 +108,7 @@ void transport_layout_clear(struct transport_layout *layout)
 	layout->fd_count = layout->count = 0;
 }
 
-/* What rsmd granted becomes an import: signals and memory are mapped here, nothing is left for the first access. */
-static int import_attach(struct lib_import *import, struct lib_reply *reply)
-{
-	const Wire__ConnectReply *answer = reply->message->connect;
-	if (reply->message->body_case != WIRE__REPLY__BODY_CONNECT || answer->status_slot == 0 ||
-	    answer->status_slot >= lib_daemon.status_slots || answer->signal_slot == 0 ||
-	    answer->signal_slot >= SEGMENT_SIGNAL_SLOTS)
-		return base_refuse(RSMERR_INTERNAL_ERROR, "rsmd answered something else than a connection");
-	import->signal.id = answer->import_id;
-	import->signal.session = lib_daemon.session;
-	import->signal.slot = answer->signal_slot;
-	import->signal.status = &lib_daemon.status[answer->status_slot];
-	import->signal.generation = SEGMENT_EPOCH_GENERATION(answer->epoch);
-	import->signal.exporter = answer->exporter_pid;
-	import->exporter_pid = answer->exporter_pid;
-	import->exporter_uid = answer->exporter_uid;
-	import->transport.ops = &transport_local_ops;
-	import->transport.status = import->signal.status;
-	import->transport.generation = import->signal.generation;
-	import->transport.length = answer->length;
-	import->transport.granted = answer->granted;
-	atomic_store(&import->transport.implicit, true);
-	struct transport_layout layout;
-	int code = layout_take(answer, &reply->packet, &layout);
-	int signals = wire_packet_take(&reply->packet, layout.fd_count);
-	if (code == RSM_SUCCESS && signals < 0)
-		code = base_refuse(
-			RSMERR_INSUFFICIENT_RESOURCES,
-			"the descriptor of the segment's signals did not arrive; is RLIMIT_NOFILE reached?");
-	if (code == RSM_SUCCESS)
-		code = lib_signal_map(&import->signal, signals);
-	if (code == RSM_SUCCESS)
-		code = import->transport.ops->attach(&import->transport, &layout);
-	if (code != RSM_SUCCESS)
-		lib_signal_unmap(&import->signal);
-	base_fd_close(&signals);
-	transport_layout_clear(&layout);
-	return code;
-}
-
-static void import_tell_disconnect(uint64_t id, uint32_t session)
+void lib_import_tell_disconnect(uint64_t id, uint32_t session)
 {
 	if (session != lib_daemon.session)
 		return;
@@ -159,77 +117,10 @@ static void import_tell_disconnect(uint64_t id, uint32_t session)
 	lib_daemon_tell(WIRE__REQUEST__BODY_DISCONNECT, &message);
 }
 
-static int import_ask(struct lib_import *import, rsm_permission_t perm)
-{
-	Wire__Connect connect;
-	wire__connect__init(&connect);
-	connect.controller = import->controller->name;
-	connect.node_id = import->node;
-	connect.segment_id = import->segment_id;
-	connect.permission = perm;
-	struct lib_reply reply = {0};
-	int code = lib_daemon_call(WIRE__REQUEST__BODY_CONNECT, &connect, -1, &reply);
-	if (code != RSM_SUCCESS)
-		return code;
-	code = import_attach(import, &reply);
-	if (code != RSM_SUCCESS && reply.message->body_case == WIRE__REPLY__BODY_CONNECT)
-		import_tell_disconnect(reply.message->connect->import_id, lib_daemon.session);
-	lib_reply_clear(&reply);
-	return code;
-}
-
-/* Check order: table of rsm_memseg_import_connect. */
-static int import_connect(rsmapi_controller_handle_t controller, rsm_node_id_t node_id,
-			  rsm_memseg_id_t segment_id, rsm_permission_t perm,
-			  rsm_memseg_import_handle_t *im_memseg)
-{
-	struct lib_controller *c = lib_controller_find(controller);
-	if (c == NULL)
-		return lib_refuse_handle("controller", controller, RSMERR_BAD_CTLR_HNDL);
-	if (im_memseg == NULL)
-		return base_refuse(RSMERR_BAD_SEG_HNDL, "no place to put the import handle (NULL)");
-	*im_memseg = NULL;
-	if ((perm & ~(rsm_permission_t)RSM_PERM_RDWR) != 0)
-		return base_refuse(RSMERR_PERM_DENIED,
-				   "0%o is not a permission to ask for; use RSM_PERM_READ, _WRITE or _RDWR",
-				   perm);
-	void *taken;
-	int code = lib_handle_take(&taken);
-	if (code != RSM_SUCCESS)
-		return code;
-	struct lib_import_slot *slot = taken;
-	struct lib_import *import = &slot->import;
-	import->controller = c;
-	import->creator = atomic_load(&lib_pid);
-	import->node = node_id;
-	import->segment_id = segment_id;
-	atomic_store(&import->signal.doorbell, -1);
-	code = lib_daemon_open();
-	if (code == RSM_SUCCESS)
-		code = import_ask(import, perm);
-	if (code != RSM_SUCCESS) {
-		lib_handle_free(slot);
-		return code;
-	}
-	c->references++;
-	*im_memseg = lib_handle_publish(slot, LIB_HANDLE_IMPORT);
-	return RSM_SUCCESS;
-}
-
-int rsm_memseg_import_connect(rsmapi_controller_handle_t controller, rsm_node_id_t node_id,
-			      rsm_memseg_id_t segment_id, rsm_permission_t perm,
-			      rsm_memseg_import_handle_t *im_memseg)
-{
-	lib_lock();
-	int code = import_connect(controller, node_id, segment_id, perm, im_memseg);
-	lib_unlock();
-	return code;
-}
-
 static void import_free(struct lib_import *import)
 {
 	if (import->creator == atomic_load(&lib_pid))
-		import_tell_disconnect(import->signal.id, import->signal.session);
+		lib_import_tell_disconnect(import->signal.id, import->signal.session);
 	lib_pollfd_close(&import->signal);
 	lib_signal_unmap(&import->signal);
 	import->transport.ops->detach(&import->transport);
@@ -240,8 +131,12 @@ static void import_free(struct lib_import *import)
 int rsm_memseg_import_disconnect(rsm_memseg_import_handle_t im_memseg)
 {
 	int code = RSM_SUCCESS;
-	lib_lock();
+	/* What was put in explicit mode arrives, as it does on one host. Waits for the other node, so without the lock. */
 	struct lib_import *import = lib_import_find(im_memseg);
+	if (import != NULL && lib_import_is_away(import) && !transport_is_aborted(&import->transport))
+		import->transport.ops->order(&import->transport);
+	lib_lock();
+	import = lib_import_find(im_memseg);
 	if (import == NULL)
 		code = lib_refuse_handle("import", im_memseg, RSMERR_BAD_SEG_HNDL);
 	else if (import->transport.window != NULL)

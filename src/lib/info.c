@@ -48,8 +48,10 @@ static void import_info(struct lib_import *import, rsmx_segment_info_t *info)
 	info->segment_id = import->segment_id;
 	info->peer_pid = import->exporter_pid;
 	info->peer_uid = import->exporter_uid;
-	info->importers =
-		info->state == RSMX_STATE_ABORTED ? 0 : atomic_load(&import->transport.status->importers);
+	/* Of another node's segment only that node knows. */
+	info->importers = info->state == RSMX_STATE_ABORTED || lib_import_is_away(import)
+				  ? 0
+				  : atomic_load(&import->transport.status->importers);
 	info->pending = pending(&import->signal);
 }
 

@@ -70,6 +70,7 @@ static void after_fork_child(void)
 	base_fd_close(&fork_pipe[0]);
 	base_fd_close(&fork_pipe[1]);
 	lib_export_forked();
+	transport_tcp_forked();
 	lib_daemon_close(); /* the conversation is the parent's; we close our copy of its socket */
 	give();
 }
@@ -104,6 +105,25 @@ void transport_unlock(struct transport_import *import)
 {
 	(void)import;
 	lib_unlock();
+}
+
+/*
+ * Asked while a data call waits, with a connection's own lock held. A control call that has the lock just now is an answer too, for
+ * this time: it would find out by itself.
+ */
+bool transport_is_orphaned(struct transport_import *transport)
+{
+	const struct lib_import *import =
+		(struct lib_import *)((char *)transport - offsetof(struct lib_import, transport));
+	int state;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	bool orphaned = false;
+	if (pthread_mutex_trylock(&lock) == 0) {
+		orphaned = !lib_daemon_is_there(import->signal.session);
+		pthread_mutex_unlock(&lock);
+	}
+	pthread_setcancelstate(state, NULL);
+	return orphaned;
 }
 
 int lib_refuse_handle(const char *what, const void *value, int code)

@@ -34,6 +34,7 @@ struct lib_controller {
 	struct lib_controller *next;
 	char name[MAXNAMELEN + 1]; /* as rsmd knows it, lower case */
 	bool loopback;
+	bool between_nodes;  /* tcp: nothing can be mapped */
 	unsigned references; /* segments, local memory handles, and the public handle */
 	unsigned opened;     /* rsm_get_controller minus rsm_release_controller */
 	void *handle;        /* public value, NULL when opened is 0 */
@@ -62,9 +63,11 @@ struct lib_signal {
 	uint64_t id;                              /* rsmd's id of the handle */
 	uint32_t session;                         /* conversation that the id belongs to */
 	const struct segment_status *status;      /* import: to see an abort; export: NULL */
-	pid_t exporter;          /* import: whose death ends a wait when no rsmd is left to tell */
-	uint32_t generation;     /* import */
-	struct lib_signal *next; /* all signals with a doorbell (pollfd.c), under lib_lock */
+	pid_t exporter; /* import: whose death ends a wait when no rsmd is left to tell; 0: of another node */
+	uint32_t dead_after_ms;       /* import of another node: how long a wait goes on without rsmd */
+	_Atomic uint64_t orphaned_ns; /* the same: since when there is no rsmd, 0: there was one */
+	uint32_t generation;          /* import */
+	struct lib_signal *next;      /* all signals with a doorbell (pollfd.c), under lib_lock */
 };
 
 struct lib_export {
@@ -105,6 +108,12 @@ struct lib_localmem {
 	size_t length;
 };
 
+/* Whether it is connected to a segment of another node. */
+static inline bool lib_import_is_away(const struct lib_import *import)
+{
+	return import->transport.ops == &transport_tcp_ops;
+}
+
 _Static_assert(sizeof(struct lib_export) <= LIB_HANDLE_SLOT, "fits a slot");
 _Static_assert(sizeof(struct lib_import_slot) <= LIB_HANDLE_SLOT, "fits a slot");
 
@@ -131,6 +140,12 @@ int lib_signal_replace(struct lib_signal *signal, int fd);
 
 /* Makes sure that an export has its signal memory. Takes lib_lock. */
 int lib_signal_ready(struct lib_signal *signal);
+
+/*
+ * Sleeps until an event may be there, for a second at the most: 0 when one came, or the handle is aborted, else ETIMEDOUT or EINTR
+ * (a signal handler ran). Without lib_lock.
+ */
+int lib_signal_sleep(struct lib_signal *signal);
 
 /* Takes one event if there is one. Takes lib_lock only where a doorbell exists. */
 bool lib_signal_consume(struct lib_signal *signal);

@@ -275,21 +275,49 @@ static int sleep_on(struct lib_signal *signal, struct segment_signal *slot, uint
 	return futex(&slot->events, FUTEX_WAIT, events, &limit) == 0 ? 0 : errno;
 }
 
-/* Without rsmd nobody tells of the exporter's death: once a second a sleeping importer looks for itself. */
-static bool is_orphaned(const struct lib_signal *signal)
+int lib_signal_sleep(struct lib_signal *signal)
 {
-	if (signal->status == NULL || signal->exporter <= 0)
+	return sleep_on(signal, &atomic_load(&signal->memory)[signal->slot], SLICE_NS);
+}
+
+/* Between nodes only time tells, as it does to data calls. */
+static bool is_given_up(struct lib_signal *signal)
+{
+	uint64_t now = base_clock_ns(), since = atomic_load(&signal->orphaned_ns);
+	if (since == 0)
+		atomic_store(&signal->orphaned_ns, now);
+	return since != 0 && now - since >= (uint64_t)signal->dead_after_ms * 1000000u;
+}
+
+/* Without rsmd nobody tells of the exporter's death: once a second a sleeping importer looks for itself. */
+static bool is_orphaned(struct lib_signal *signal)
+{
+	if (signal->status == NULL || (signal->exporter <= 0 && signal->dead_after_ms == 0))
 		return false;
 	lib_lock();
 	bool told = lib_daemon_is_there(signal->session);
 	lib_unlock();
-	return !told && kill(signal->exporter, 0) != 0 && errno == ESRCH;
+	if (signal->dead_after_ms == 0)
+		return !told && kill(signal->exporter, 0) != 0 && errno == ESRCH;
+	if (!told)
+		return is_given_up(signal);
+	atomic_store(&signal->orphaned_ns, 0);
+	return false;
 }
 
 static int refuse_aborted(void)
 {
 	return base_refuse(RSMERR_CONN_ABORTED,
 			   "no events are pending and the exporter has withdrawn the segment");
+}
+
+static int refuse_orphaned(const struct lib_signal *signal)
+{
+	if (signal->dead_after_ms != 0)
+		return base_refuse(RSMERR_CONN_ABORTED,
+				   "rsmd is gone, and with it the path to the exporter's node");
+	return base_refuse(RSMERR_CONN_ABORTED, "the exporter, process %d, has gone, and so has rsmd",
+			   (int)signal->exporter);
 }
 
 static int wait_for_event(struct lib_signal *signal, int timeout)
@@ -310,9 +338,7 @@ static int wait_for_event(struct lib_signal *signal, int timeout)
 		if (error == EINTR)
 			return base_refuse(RSMERR_INTERRUPTED, "a signal handler ran during the wait");
 		if (error == ETIMEDOUT && is_orphaned(signal))
-			return base_refuse(RSMERR_CONN_ABORTED,
-					   "the exporter, process %d, has gone, and so has rsmd",
-					   (int)signal->exporter);
+			return refuse_orphaned(signal);
 	}
 }
 

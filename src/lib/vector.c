@@ -131,8 +131,9 @@ static int entry_local(const rsm_iovec_t *entry, ulong_t index, unsigned char **
 	return RSM_SUCCESS;
 }
 
-static int entry_transfer(struct lib_import *import, const rsm_iovec_t *entry, ulong_t index,
-			  enum direction direction)
+/* The checks of one entry; where it passes, what the transport needs of it. */
+static int entry_resolve(const struct lib_import *import, const rsm_iovec_t *entry, ulong_t index,
+			 struct transport_vector *resolved)
 {
 	unsigned char *local = NULL;
 	int code = entry_local(entry, index, &local);
@@ -144,11 +145,53 @@ static int entry_transfer(struct lib_import *import, const rsm_iovec_t *entry, u
 				   "entry %lu: %zu bytes at offset %zu reach beyond the segment's %llu bytes",
 				   index, entry->transfer_length, entry->remote_offset,
 				   (unsigned long long)length);
-	if (direction == PUT)
-		return import->transport.ops->put(&import->transport, entry->remote_offset, local,
-						  entry->transfer_length);
-	return import->transport.ops->get(&import->transport, entry->remote_offset, local,
-					  entry->transfer_length);
+	*resolved = (struct transport_vector){entry->remote_offset, local, entry->transfer_length};
+	return RSM_SUCCESS;
+}
+
+/* One call for each entry. */
+static int transfer_each(rsm_scat_gath_t *sg, struct lib_import *import, enum direction direction)
+{
+	const ulong_t count = sg->io_request_count;
+	int code = RSM_SUCCESS;
+	for (ulong_t i = 0; i < count && code == RSM_SUCCESS; i++) {
+		struct transport_vector entry;
+		code = entry_resolve(import, &sg->iovec[i], i, &entry);
+		if (code == RSM_SUCCESS && direction == PUT)
+			code = import->transport.ops->put(&import->transport, entry.offset, entry.local,
+							  entry.length);
+		else if (code == RSM_SUCCESS)
+			code = import->transport.ops->get(&import->transport, entry.offset, entry.local,
+							  entry.length);
+		if (code == RSM_SUCCESS)
+			sg->io_residual_count = count - 1 - i;
+	}
+	if (code == RSM_SUCCESS && (sg->flags & RSM_IMPLICIT_SIGPOST) != 0)
+		code = rsm_intr_signal_post(sg->remote_handle, sg->flags & RSM_SIGPOST_NO_ACCUMULATE);
+	return code;
+}
+
+/* All in one exchange: the entries before the first one that does not pass, and the post behind a whole vector. */
+static int transfer_at_once(rsm_scat_gath_t *sg, struct lib_import *import, enum direction direction)
+{
+	const ulong_t count = sg->io_request_count;
+	struct transport_vector entries[RSM_MAX_SGIOREQS];
+	int refused = RSM_SUCCESS, post = -1;
+	ulong_t good = 0;
+	while (good < count && refused == RSM_SUCCESS) {
+		refused = entry_resolve(import, &sg->iovec[good], good, &entries[good]);
+		good += refused == RSM_SUCCESS;
+	}
+	if (refused == RSM_SUCCESS && (sg->flags & RSM_IMPLICIT_SIGPOST) != 0)
+		post = (int)(sg->flags & RSM_SIGPOST_NO_ACCUMULATE);
+	if (good == 0)
+		return refused;
+	size_t done = 0;
+	int code = direction == PUT
+			   ? import->transport.ops->putv(&import->transport, entries, good, post, &done)
+			   : import->transport.ops->getv(&import->transport, entries, good, post, &done);
+	sg->io_residual_count = count - done;
+	return code != RSM_SUCCESS ? code : refused;
 }
 
 static int transfer(rsm_scat_gath_t *sg, enum direction direction)
@@ -164,14 +207,11 @@ static int transfer(rsm_scat_gath_t *sg, enum direction direction)
 		return base_refuse(RSMERR_BAD_SGIO, "%lu entries; a vector has 1 to %d", count,
 				   RSM_MAX_SGIOREQS);
 	int code = vector_check(sg, import, direction == PUT ? RSM_PERM_WRITE : RSM_PERM_READ);
-	for (ulong_t i = 0; i < count && code == RSM_SUCCESS; i++) {
-		code = entry_transfer(import, &sg->iovec[i], i, direction);
-		if (code == RSM_SUCCESS)
-			sg->io_residual_count = count - 1 - i;
-	}
-	if (code == RSM_SUCCESS && (sg->flags & RSM_IMPLICIT_SIGPOST) != 0)
-		code = rsm_intr_signal_post(sg->remote_handle, sg->flags & RSM_SIGPOST_NO_ACCUMULATE);
-	return code;
+	if (code != RSM_SUCCESS)
+		return code;
+	const bool at_once =
+		direction == PUT ? import->transport.ops->putv != NULL : import->transport.ops->getv != NULL;
+	return at_once ? transfer_at_once(sg, import, direction) : transfer_each(sg, import, direction);
 }
 
 int rsm_memseg_import_putv(rsm_scat_gath_t *sg_io)

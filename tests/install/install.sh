@@ -26,7 +26,7 @@ die() {
 
 cmake --install "$build" --prefix "$prefix" >"$work/log" || die "$(cat "$work/log")"
 library=$(dirname "$(find "$prefix" -name librsm.so)")
-for file in "$library/librsm.so.2" "$library/pkgconfig/librsm.pc" "$library/cmake/rsm/rsmConfig.cmake" \
+for file in "$library/librsm.so.2" "$library/librsm-tls.so.2" "$library/pkgconfig/librsm.pc" "$library/cmake/rsm/rsmConfig.cmake" \
 	"$prefix/bin/rsm" "$prefix/bin/rsmd" "$prefix/include/rsmapi.h" "$prefix/include/rsm/ext.h" \
 	"$prefix/include/sys/rsm/rsm_common.h" "$prefix/include/sys/rsm/rsmapi_common.h"; do
 	[ -s "$file" ] || die "$file was not installed"

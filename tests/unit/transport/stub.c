@@ -151,6 +151,8 @@ unsigned stub_address_space(void)
 
 /* ---- what the library provides ---- */
 
+_Atomic bool stub_is_orphaned;
+
 int transport_layout_fetch(struct transport_import *import, struct transport_layout *layout)
 {
 	struct stub *stub = (struct stub *)import;
@@ -187,4 +189,10 @@ void transport_unlock(struct transport_import *import)
 	struct stub *stub = (struct stub *)import;
 	assert_true(stub->locked);
 	stub->locked = false;
+}
+
+bool transport_is_orphaned(struct transport_import *import)
+{
+	(void)import;
+	return stub_is_orphaned;
 }

@@ -45,6 +45,9 @@ void stub_move_end(struct stub *stub);
 unsigned char stub_byte(int fd, uint64_t offset);
 bool stub_is_all(int fd, uint64_t offset, size_t length, unsigned char value);
 
+/* What transport_is_orphaned says. */
+extern _Atomic bool stub_is_orphaned;
+
 /* What the kernel says of an address: it never faults. */
 bool stub_can_read(const void *address);
 bool stub_can_write(void *address);
