@@ -6,6 +6,8 @@ set_target_properties(librsm PROPERTIES EXPORT_NAME rsm)
 install(TARGETS librsm EXPORT rsmTargets
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
   INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+# librsm loads it by its name, from beside itself.
+install(TARGETS librsm_tls LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 # The tool finds its library in a prefix that the loader does not know.
 set_target_properties(rsm PROPERTIES INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
 install(TARGETS rsm RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})

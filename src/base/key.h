@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The cluster's key file: comment lines that begin with '#', then one line "rsm-key-1 " and 64 hexadecimal digits.
+ * The cluster's key file: comment lines that begin with '#', then one line "rsm-key-1 " and 64 hexadecimal digits, and
+ * nothing behind it.
  * All functions return RSM_SUCCESS or an RSMERR code with a reason. Any thread.
  */
 #ifndef BASE_KEY_H

@@ -14,6 +14,7 @@ static const struct tool_command commands[] = {
 	{"get", "copy from a segment to standard output", cmd_get_help, cmd_get},
 	{"put", "copy standard input into a segment", cmd_put_help, cmd_put},
 	{"perf", "measure latency, rate and bandwidth", cmd_perf_help, cmd_perf},
+	{"keygen", "make the key of a cluster of nodes", cmd_keygen_help, cmd_keygen},
 	{"version", "releases of the library and of the daemon", cmd_version_help, cmd_version},
 };
 

@@ -36,10 +36,11 @@ int cmd_export(const struct tool_command *command, int argc, char **argv);
 int cmd_get(const struct tool_command *command, int argc, char **argv);
 int cmd_put(const struct tool_command *command, int argc, char **argv);
 int cmd_perf(const struct tool_command *command, int argc, char **argv);
+int cmd_keygen(const struct tool_command *command, int argc, char **argv);
 int cmd_version(const struct tool_command *command, int argc, char **argv);
 
 extern const char cmd_status_help[], cmd_ls_help[], cmd_show_help[], cmd_export_help[], cmd_get_help[],
-	cmd_put_help[], cmd_perf_help[], cmd_version_help[];
+	cmd_put_help[], cmd_perf_help[], cmd_keygen_help[], cmd_version_help[];
 
 /* report.c: "rsm: <what was asked>: <why>" on standard error; the exit code is returned. */
 int tool_help(const struct tool_command *command);

@@ -77,8 +77,9 @@ void wire_reply_pack(const struct wire_reply *reply, uint8_t bytes[WIRE_REPLY_SI
 
 /*
  * 0, or -EPROTO when the bytes cannot be such a frame whatever the connection is: magic, unknown op, flags or width, bits that
- * must be 0, a length that is no multiple of the width, offset + length beyond 2^63. wire_hello_unpack returns
- * -EPROTONOSUPPORT for another version, with `hello` filled.
+ * must be 0 (also offset, length and width of an op that moves nothing), a length that is no multiple of the width, offset +
+ * length beyond 2^63. Of hello and welcome -EPROTONOSUPPORT for another version, with the struct filled: version and code
+ * keep their places, the rest may mean something else.
  */
 int wire_hello_unpack(const uint8_t bytes[WIRE_HELLO_SIZE], struct wire_hello *hello);
 int wire_welcome_unpack(const uint8_t bytes[WIRE_WELCOME_SIZE], struct wire_welcome *welcome);

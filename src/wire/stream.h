@@ -25,7 +25,7 @@ void wire_stream_close(struct wire_stream *stream); /* NULL is ignored */
 /* 0 once the handshake is done, -EAGAIN, or an error. */
 int wire_stream_handshake(struct wire_stream *stream);
 
-/* Queues a copy and sends what the socket takes. -ENOBUFS: the queue is full, nothing was queued. */
+/* Queues a copy and sends what the socket takes. -ENOBUFS: the queue is full, -EMSGSIZE: too long; nothing was queued. */
 int wire_stream_send(struct wire_stream *stream, const uint8_t *message, size_t length);
 
 /* Sends what is queued. 0: all gone, -EAGAIN: some waits for room. */
@@ -34,7 +34,8 @@ size_t wire_stream_queued(const struct wire_stream *stream); /* bytes */
 
 /*
  * The next whole message: *message points into the stream, valid until the next call. -EAGAIN: none yet. 0 with *message
- * NULL: farewell. -EPROTO: longer than `limit`.
+ * NULL: farewell. -EPROTO: longer than `limit`, or a farewell in the midst of it. Repeated until -EAGAIN: what is decrypted
+ * already does not make the socket readable.
  */
 int wire_stream_receive(struct wire_stream *stream, size_t limit, const uint8_t **message, size_t *length);
 

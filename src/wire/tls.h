@@ -5,7 +5,8 @@
  * Nothing blocks. One thread at a time per object; different objects on different threads.
  *
  * Functions return 0 or a negative errno: -EAGAIN (not now; wire_tls_wants_write tells what to wait for), -EACCES (the other
- * side has not the key), -EPROTO (not TLS, or broken), -ECONNRESET (gone without a farewell), -EPIPE, -ENOMEM.
+ * side has not the key), -EPROTO (not TLS, or broken), -ECONNRESET (gone without a farewell), -ENOMEM, or what the socket
+ * said (-EPIPE, -ETIMEDOUT, -EHOSTUNREACH...). All but -EAGAIN are final: every further call says the same.
  */
 #ifndef WIRE_TLS_H
 #define WIRE_TLS_H
@@ -30,12 +31,15 @@ int wire_tls_server(int socket, wire_tls_lookup *lookup, void *context, struct w
 
 /* Repeated until it returns 0. Both sides know then that the other one has the key. */
 int wire_tls_handshake(struct wire_tls *tls);
-bool wire_tls_wants_write(const struct wire_tls *tls);
+bool wire_tls_wants_write(const struct wire_tls *tls); /* whether the last -EAGAIN was about writing */
 
-/* The identity that the client proved (server side), or its own. */
+/* The identity that the client proved (server side; "" before), or its own. */
 const char *wire_tls_identity(const struct wire_tls *tls);
 
-/* Bytes moved (> 0), 0: the other side said farewell (read only), or a negative errno. */
+/*
+ * Bytes moved (> 0), 0: the other side said farewell (read only), or a negative errno. -EAGAIN before the handshake is done. After
+ * a write's -EAGAIN the next write must begin with the same bytes and be at least as long: they are on their way.
+ */
 ssize_t wire_tls_read(struct wire_tls *tls, void *bytes, size_t length);
 ssize_t wire_tls_write(struct wire_tls *tls, const void *bytes, size_t length);
 

@@ -367,3 +367,27 @@ for r in tree["results"]:
 	"$RSM" perf --count 1 --tests put
 	"$RSM" ls --json | python3 -c 'import json, sys; assert not json.load(sys.stdin)["segments"]'
 }
+
+@test "keygen makes a key that only its owner reads, and never writes over one" {
+	key=$BATS_TEST_TMPDIR/key
+	(umask 0 && "$RSM" keygen "$key")
+	[ "$(stat -c %a "$key")" = 600 ]
+	[ "$(grep -v '^#' "$key" | grep -cE '^rsm-key-1 [0-9a-f]{64}$')" -eq 1 ]
+	[ "$(grep -vc '^#' "$key")" -eq 1 ]
+	before=$(cat "$key")
+	run -1 --separate-stderr "$RSM" keygen "$key"
+	[[ $stderr == *"exists"* ]]
+	[ "$(cat "$key")" = "$before" ]
+	run -0 "$RSM" keygen
+	[ "$output" != "$before" ]
+	[[ $output == *$'\n'"rsm-key-1 "* ]]
+	run -0 "$RSM" keygen -
+	[ "$output" != "$before" ]
+	run -1 "$RSM" keygen "$BATS_TEST_TMPDIR/missing/key"
+	run -2 "$RSM" keygen one two
+	run -2 "$RSM" keygen --bad
+	run -0 "$RSM" keygen --help
+	[[ $output == *"scp "* ]]
+	run -1 bash -c '"$RSM" keygen >/dev/full'
+	RSM_SOCKET=/nonexistent "$RSM" keygen >/dev/null
+}
