@@ -12,6 +12,8 @@
 
 #include "rsmd/target.h"
 
+struct wire_tls;
+
 /* Starts the threads. RSM_SUCCESS or a code with reason. */
 int rsmd_data_open(uint32_t threads);
 
@@ -27,5 +29,8 @@ bool rsmd_data_serve(int socket, struct wire_tls *tls, struct rsmd_grant *grant,
  * text then, else NULL).
  */
 void rsmd_data_on_end(void (*ended)(uint64_t guest_id, const char *why));
+
+/* Guests that were held go on. The loop's thread. */
+void rsmd_data_resume(void);
 
 #endif

@@ -16,6 +16,7 @@
 #include "base/reason.h"
 #include "rsmd/import.h"
 #include "rsmd/log.h"
+#include "rsmd/target.h"
 #include "segment/extent.h"
 #include "segment/memfd.h"
 
@@ -91,8 +92,7 @@ RSMD_HANDLER(rsmd_export_create)
 	export->address = asked->address;
 	export->umask = asked->umask;
 	export->slot = rsmd_slot_take();
-	export->doorbell = -1;
-	export->signals.fd = -1;
+	rsmd_signals_init(&export->signals);
 	DL_APPEND(client->exports, export);
 	client->export_count++;
 	wire__export_reply__init(&answer->body.export);
@@ -159,6 +159,7 @@ RSMD_HANDLER(rsmd_export_layout)
 		return RSMERR_BAD_SEG_HNDL;
 	if (asked->hold) {
 		layout_change(export, true);
+		rsmd_target_hold(export);
 		return RSM_SUCCESS;
 	}
 	if (!asked->n_extents || asked->n_extents > SEGMENT_EXTENTS_MAX)
@@ -192,6 +193,7 @@ RSMD_HANDLER(rsmd_export_layout)
 	export->extents = extents;
 	export->extent_count = asked->n_extents;
 	/* Importers must know before the old object can be punched: they would read zeros and believe them. */
+	rsmd_target_move(export);
 	layout_change(export, false);
 	extents_drop(old, old_count);
 	return RSM_SUCCESS;
@@ -250,8 +252,7 @@ static void list_exposed(struct rsmd_export *export, struct rsmd_answer *answer)
 static void export_free(struct rsmd_export *export)
 {
 	extents_drop(export->extents, export->extent_count);
-	rsmd_signals_close(&export->signals);
-	base_fd_close(&export->doorbell);
+	rsmd_signals_end(&export->signals);
 	rsmd_slot_give(export->slot);
 	rsmd_quota_give(export->length);
 	rsmd_segment_give();

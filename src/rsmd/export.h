@@ -8,6 +8,8 @@
 #include "rsmd/object.h"
 #include "rsmd/signal.h"
 
+struct rsmd_target;
+
 struct rsmd_extent {
 	struct rsmd_object *object;
 	uint64_t offset, length; /* bytes, in the object */
@@ -27,8 +29,8 @@ struct rsmd_export {
 	struct rsmd_extent *extents; /* NULL: no memory yet */
 	size_t extent_count;
 	bool exposed; /* an importer may hold memory that this export gave out */
-	int doorbell; /* of the exporter, or -1 */
 	struct rsmd_signals signals;
+	struct rsmd_target *target;      /* its memory as guests reach it; NULL: no guest */
 	struct rsmd_export *prev, *next; /* of the same owner */
 	UT_hash_handle hh, hh_published;
 };

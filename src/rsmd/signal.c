@@ -19,6 +19,12 @@
 #include "rsmd/import.h"
 #include "segment/memfd.h"
 
+void rsmd_signals_init(struct rsmd_signals *signals)
+{
+	*signals = (struct rsmd_signals){.fd = -1, .doorbell = -1};
+	pthread_mutex_init(&signals->bell, NULL);
+}
+
 int rsmd_signals_open(struct rsmd_signals *signals)
 {
 	if (signals->fd >= 0)
@@ -43,7 +49,8 @@ int rsmd_signals_open(struct rsmd_signals *signals)
 	return RSM_SUCCESS;
 }
 
-void rsmd_signals_close(struct rsmd_signals *signals)
+/* Memory and slots; the doorbell stays. */
+static void signals_close(struct rsmd_signals *signals)
 {
 	if (signals->fd >= 0)
 		munmap(signals->memory, SEGMENT_SIGNAL_SIZE);
@@ -51,6 +58,14 @@ void rsmd_signals_close(struct rsmd_signals *signals)
 	free(signals->slots);
 	signals->slots = NULL;
 	signals->slot_count = 0;
+	signals->lowest = 0;
+}
+
+void rsmd_signals_end(struct rsmd_signals *signals)
+{
+	signals_close(signals);
+	base_fd_close(&signals->doorbell);
+	pthread_mutex_destroy(&signals->bell);
 }
 
 static bool slots_grow(struct rsmd_signals *signals)
@@ -123,12 +138,13 @@ int rsmd_signals_renew(struct rsmd_signals *signals, bool *fresh)
 		return code;
 	struct segment_signal *old = &signals->memory[0];
 	/* Who has the old memory mapped takes its events along, and may be consuming them right now. */
-	renewed.given = signals->given;
 	if (!signals->given)
 		atomic_store(&renewed.memory[0].events, atomic_load(&old->events) & SEGMENT_SIGNAL_COUNT);
 	atomic_store(&renewed.memory[0].doorbell, atomic_load(&old->doorbell));
-	rsmd_signals_close(signals);
-	*signals = renewed;
+	signals_close(signals);
+	signals->fd = renewed.fd;
+	signals->memory = renewed.memory;
+	signals->handed = false;
 	*fresh = true;
 	return RSM_SUCCESS;
 }
@@ -139,6 +155,13 @@ void rsmd_signals_ring(struct rsmd_signals *signals, uint32_t slot, int doorbell
 		return;
 	if (atomic_load(&signals->memory[slot].events) & SEGMENT_SIGNAL_COUNT)
 		send(doorbell, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL); /* full is as good: it is readable then */
+}
+
+void rsmd_signals_ring_exporter(struct rsmd_signals *signals)
+{
+	pthread_mutex_lock(&signals->bell);
+	rsmd_signals_ring(signals, 0, signals->doorbell);
+	pthread_mutex_unlock(&signals->bell);
 }
 
 RSMD_HANDLER(rsmd_signal_memory)
@@ -155,8 +178,8 @@ RSMD_HANDLER(rsmd_signal_memory)
 	return code;
 }
 
-/* A pair of sockets; the second end goes to the client with the answer. */
-static int doorbell_make(int *doorbell, struct rsmd_answer *answer)
+/* A pair of sockets; the second end goes to the client with the answer. `bell` guards the doorbell, where it has one. */
+static int doorbell_make(int *doorbell, pthread_mutex_t *bell, struct rsmd_answer *answer)
 {
 	int ends[2];
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends))
@@ -167,8 +190,12 @@ static int doorbell_make(int *doorbell, struct rsmd_answer *answer)
 		base_fd_close(&ends[1]);
 		return code;
 	}
+	if (bell)
+		pthread_mutex_lock(bell);
 	base_fd_close(doorbell);
 	*doorbell = ends[0];
+	if (bell)
+		pthread_mutex_unlock(bell);
 	rsmd_answer_add_fd(answer, ends[1], true);
 	return RSM_SUCCESS;
 }
@@ -181,14 +208,14 @@ RSMD_HANDLER(rsmd_signal_pollfd)
 	struct rsmd_export *export = import ? import->export : rsmd_export_find(client, id);
 	if (!import && !export)
 		return RSMERR_BAD_SEG_HNDL;
-	int *doorbell = import ? &import->doorbell : &export->doorbell;
+	int *doorbell = import ? &import->doorbell : &export->signals.doorbell;
 	uint32_t slot = import ? import->signal_slot : 0;
 	if (export) {
 		int code = rsmd_signals_open(&export->signals);
 		if (code)
 			return code;
 	}
-	int code = doorbell_make(doorbell, answer);
+	int code = doorbell_make(doorbell, import ? NULL : &export->signals.bell, answer);
 	if (code)
 		return code;
 	if (!export) { /* aborted import */
@@ -196,7 +223,10 @@ RSMD_HANDLER(rsmd_signal_pollfd)
 		return RSM_SUCCESS;
 	}
 	atomic_store(&export->signals.memory[slot].doorbell, 1);
-	rsmd_signals_ring(&export->signals, slot, *doorbell);
+	if (import)
+		rsmd_signals_ring(&export->signals, slot, *doorbell);
+	else
+		rsmd_signals_ring_exporter(&export->signals);
 	return RSM_SUCCESS;
 }
 
@@ -215,7 +245,7 @@ RSMD_HANDLER(rsmd_signal_ring)
 	if (import && request->ring->self) {
 		rsmd_signals_ring(signals, import->signal_slot, import->doorbell);
 	} else if (import || request->ring->self) {
-		rsmd_signals_ring(signals, 0, export->doorbell);
+		rsmd_signals_ring_exporter(signals);
 	} else {
 		for (uint32_t n = 1; n < signals->slot_count; n++)
 			if (signals->slots[n])

@@ -6,6 +6,7 @@
 #ifndef RSMD_SIGNAL_H
 #define RSMD_SIGNAL_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -22,11 +23,19 @@ struct rsmd_signals {
 	struct rsmd_import **slots; /* who has slot n; 0 is the exporter's */
 	uint32_t slot_count;        /* length of the array */
 	uint32_t lowest;            /* no free slot below it, save 0 */
+
+	pthread_mutex_t
+		bell; /* of doorbell: data threads ring it while the loop's thread may replace or close it */
+	int doorbell; /* of the exporter, or -1 */
 };
+
+/* Nothing is there yet. */
+void rsmd_signals_init(struct rsmd_signals *signals);
+/* The end of it, when no grant is left. */
+void rsmd_signals_end(struct rsmd_signals *signals);
 
 /* RSM_SUCCESS or a code with a reason. Makes the memory if it is not there yet. */
 int rsmd_signals_open(struct rsmd_signals *signals);
-void rsmd_signals_close(struct rsmd_signals *signals);
 
 /* Slot for a new import, emptied and marked connected; lowest free first. */
 int rsmd_signals_take(struct rsmd_signals *signals, struct rsmd_import *import, uint32_t *slot);
@@ -37,11 +46,14 @@ void rsmd_signals_abort(struct rsmd_signals *signals, uint32_t slot);
 
 /*
  * After a withdrawal: new memory if somebody who was admitted still has the old one, with the exporter's
- * pending events. *fresh tells whether. On failure the old one stays.
+ * pending events. *fresh tells whether. On failure the old one stays. No grant may be left.
  */
 int rsmd_signals_renew(struct rsmd_signals *signals, bool *fresh);
 
 /* Rings a doorbell (-1: none) if the slot has events. */
 void rsmd_signals_ring(struct rsmd_signals *signals, uint32_t slot, int doorbell);
+
+/* The same for the exporter's slot and doorbell. The loop's thread, or a data thread under its grant's gate. */
+void rsmd_signals_ring_exporter(struct rsmd_signals *signals);
 
 #endif

@@ -46,4 +46,10 @@ int segment_view_write(const struct segment_view *view, uint64_t offset, const v
 int segment_view_read(const struct segment_view *view, uint64_t offset, void *to, size_t length,
 		      unsigned width);
 
+/*
+ * Whether all of it can be read just now: 0 or EFAULT. For who must know before he begins; its owner may still cut it
+ * short afterwards.
+ */
+int segment_view_probe(const struct segment_view *view, uint64_t offset, size_t length);
+
 #endif

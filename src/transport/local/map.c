@@ -8,8 +8,6 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <sys/mman.h>
-#include <sys/shm.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,107 +15,14 @@
 #include "base/clock.h"
 #include "base/reason.h"
 #include "rsmapi.h"
+#include "segment/view.h"
 
-#define HUGE_ALIGN ((size_t)2 << 20)
-#define MOVE_NS    60000000000u /* how long memory may be in motion before an access gives up */
+#define MOVE_NS 60000000000u /* how long memory may be in motion before an access gives up */
 
 static size_t page_ceil(uint64_t length)
 {
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	return ((size_t)length + page - 1) / page * page;
-}
-
-/* System V memory has no descriptor: attach it anywhere, move the piece, drop the rest (memory.md 3). */
-static int place_sysv(const struct segment_extent *extent, uint64_t skip, size_t length, void *at,
-		      int protection)
-{
-	struct shmid_ds info;
-	bool writable = (protection & PROT_WRITE) != 0;
-	if (shmctl(extent->shmid, IPC_STAT, &info) != 0)
-		return errno;
-	unsigned char *whole = shmat(extent->shmid, NULL, writable ? 0 : SHM_RDONLY);
-	if (whole == (void *)-1)
-		return errno;
-	size_t size = page_ceil(info.shm_segsz);
-	uint64_t start = extent->offset + skip;
-	int error = 0;
-	if (start > size || length > size - start)
-		error = ERANGE;
-	else if (mremap(whole + start, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, at) == MAP_FAILED)
-		error = errno;
-	if (error != 0) {
-		shmdt(whole);
-		return error;
-	}
-	if (start > 0)
-		munmap(whole, start);
-	if (start + length < size)
-		munmap(whole + start + length, size - start - length);
-	return mprotect(at, length, protection) == 0 ? 0 : errno;
-}
-
-static int place(const struct segment_extent *extent, uint64_t skip, size_t length, void *at, int protection)
-{
-	if (extent->shmid >= 0)
-		return place_sysv(extent, skip, length, at, protection);
-	void *result = mmap(at, length, protection, MAP_SHARED | MAP_FIXED, extent->fd,
-			    (off_t)(extent->offset + skip));
-	return result == MAP_FAILED ? errno : 0;
-}
-
-/* Maps [offset, offset+length) of the segment at `at`, where the address space is ours already. */
-static int place_all(const struct transport_layout *layout, uint64_t offset, size_t length, unsigned char *at,
-		     int protection)
-{
-	uint64_t start = 0, end = offset + length;
-	for (size_t i = 0; i < layout->count && start < end; i++) {
-		const struct segment_extent *extent = &layout->extents[i];
-		uint64_t from = start < offset ? offset : start;
-		uint64_t to = start + extent->length < end ? start + extent->length : end;
-		if (from < to) {
-			int error = place(extent, from - start, (size_t)(to - from), at + (from - offset),
-					  protection);
-			if (error != 0)
-				return error;
-		}
-		start += extent->length;
-	}
-	return start >= end ? 0 : ERANGE;
-}
-
-/* Private zeros in the place of whatever is there. */
-static int blank(void *at, size_t length, int protection)
-{
-	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
-	return mmap(at, length, protection, flags, -1, 0) == MAP_FAILED ? errno : 0;
-}
-
-static bool is_huge(const struct transport_layout *layout)
-{
-	struct stat st;
-	for (size_t i = 0; i < layout->count; i++)
-		if (layout->extents[i].fd >= 0 && fstat(layout->extents[i].fd, &st) == 0 &&
-		    st.st_blksize >= (blksize_t)HUGE_ALIGN)
-			return true;
-	return false;
-}
-
-/* Address space of `length` bytes, aligned for huge pages where they are used or may form. NULL: none. */
-static void *reserve(size_t length, bool huge)
-{
-	size_t extra = huge || length >= HUGE_ALIGN ? HUGE_ALIGN : 0;
-	unsigned char *all =
-		mmap(NULL, length + extra, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (all == MAP_FAILED)
-		return NULL;
-	if (extra == 0)
-		return all;
-	size_t front = (HUGE_ALIGN - (uintptr_t)all % HUGE_ALIGN) % HUGE_ALIGN;
-	if (front > 0)
-		munmap(all, front);
-	if (extra > front)
-		munmap(all + front + length, extra - front);
-	return all + front;
 }
 
 static int refuse_map(int code, int error, const struct transport_import *import)
@@ -151,10 +56,12 @@ int local_attach(struct transport_import *import, const struct transport_layout 
 	if (import->granted == RSM_PERM_NONE)
 		return RSM_SUCCESS; /* such a connection only signals */
 	size_t length = page_ceil(import->length);
-	unsigned char *map = reserve(length, is_huge(layout));
+	unsigned char *map =
+		segment_view_reserve(length, segment_view_is_huge(layout->extents, layout->count));
 	if (map == NULL)
 		return refuse_map(RSMERR_INSUFFICIENT_RESOURCES, errno, import);
-	int error = place_all(layout, 0, length, map, granted_protection(import));
+	int error = segment_view_place(layout->extents, layout->count, 0, length, map,
+				       granted_protection(import));
 	if (error != 0) {
 		munmap(map, length);
 		return refuse_map(RSMERR_INSUFFICIENT_RESOURCES, error, import);
@@ -178,16 +85,19 @@ int local_map(struct transport_import *import, void **address, bool fixed, int p
 	if (code != RSM_SUCCESS)
 		return code;
 	size_t whole = page_ceil(length);
-	unsigned char *at = fixed ? *address : reserve(whole, is_huge(&layout));
+	unsigned char *at =
+		fixed ? *address
+		      : segment_view_reserve(whole, segment_view_is_huge(layout.extents, layout.count));
 	int error = at == NULL ? ENOMEM : 0;
 	if (error == 0)
-		error = protection == PROT_NONE ? blank(at, whole, PROT_NONE)
-						: place_all(&layout, offset, whole, at, protection);
+		error = protection == PROT_NONE ? segment_view_blank(at, whole, PROT_NONE)
+						: segment_view_place(layout.extents, layout.count, offset,
+								     whole, at, protection);
 	transport_layout_clear(&layout);
 	if (error != 0) {
 		/* Some pieces may be there: none stays. A fixed range was given up for the map and stays reserved. */
 		if (at != NULL && fixed)
-			blank(at, whole, PROT_NONE);
+			segment_view_blank(at, whole, PROT_NONE);
 		else if (at != NULL)
 			munmap(at, whole);
 		return refuse_map(error == ENOMEM ? RSMERR_INSUFFICIENT_RESOURCES : RSMERR_MAP_FAILED, error,
@@ -222,11 +132,11 @@ static int remap(struct transport_import *import)
 	}
 	int error = 0;
 	if (import->map != NULL)
-		error = place_all(&layout, 0, page_ceil(import->length), import->map,
-				  granted_protection(import));
+		error = segment_view_place(layout.extents, layout.count, 0, page_ceil(import->length),
+					   import->map, granted_protection(import));
 	if (error == 0 && import->window != NULL && import->window_protection != PROT_NONE)
-		error = place_all(&layout, import->window_offset, import->window_length, import->window,
-				  import->window_protection);
+		error = segment_view_place(layout.extents, layout.count, import->window_offset,
+					   import->window_length, import->window, import->window_protection);
 	transport_layout_clear(&layout);
 	if (error != 0)
 		return refuse_map(RSMERR_BARRIER_FAILURE, error, import);
@@ -243,9 +153,10 @@ static void trash(struct transport_import *import)
 	if (import->is_trash)
 		return;
 	bool whole = import->map == NULL ||
-		     blank(import->map, page_ceil(import->length), PROT_READ | PROT_WRITE) == 0;
+		     segment_view_blank(import->map, page_ceil(import->length), PROT_READ | PROT_WRITE) == 0;
 	if (import->window != NULL)
-		whole &= blank(import->window, import->window_length, import->window_protection) == 0;
+		whole &= segment_view_blank(import->window, import->window_length,
+					    import->window_protection) == 0;
 	import->is_trash = whole; /* else it is tried again at the next call */
 }
 
