@@ -11,13 +11,16 @@ CTEST     := ctest --output-on-failure -j $(TEST_JOBS)
 # Thread sanitizer of gcc 12 cannot stand the address layouts of newer kernels.
 SAME_ADDRESSES := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
-.PHONY: all build demo check bench check-sanitize check-asan check-tsan check-static check-valgrind fuzz format \
-	install clean help
+.PHONY: all build demo demo-cluster check bench check-sanitize check-asan check-tsan check-static check-valgrind \
+	fuzz format install clean help
 
 all: build
 
 demo: build ## one process shares a file's contents with another: every step, with its time
 	@demo/run.sh $(BUILD)
+
+demo-cluster: build ## the same between two nodes: namespaces for root, else two addresses of this host
+	@demo/cluster.sh $(BUILD)
 
 check: setup-check build ## build, all tests and fast static checks; ends by CTest's summary
 	@cd $(BUILD) && $(CTEST)

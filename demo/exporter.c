@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * demo_exporter <FILE: reads a file from standard input into memory from valloc and exports it. Wakes by the
- * importer's signal, looks at the changes through its own pointers, narrows the access list, and stays until it
- * is killed.
+ * demo_exporter [CONTROLLER NODE] <FILE: reads a file from standard input into memory from valloc and exports it, for this
+ * node, or for another one through a controller. Wakes by the importer's signal, looks at the changes through its own
+ * pointers, narrows the access list, and stays until it is killed.
  */
 #include <errno.h>
 #include <malloc.h>
@@ -46,14 +46,13 @@ static void verify(const unsigned char *memory, size_t length)
 		if (memory[i] != demo_byte(i))
 			demo_fail("byte %zu was not changed by the importer's put", i);
 		if (memory[length - DEMO_REGION + i] != demo_byte(i + 1))
-			demo_fail("byte %zu was not changed by the importer's stores",
-				  length - DEMO_REGION + i);
+			demo_fail("byte %zu was not changed by the importer", length - DEMO_REGION + i);
 	}
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	char loopback[] = "loopback";
+	char loopback[] = "loopback", *name = argc == 3 ? argv[1] : loopback;
 	rsmapi_controller_handle_t controller;
 	rsm_memseg_export_handle_t segment;
 	rsm_memseg_id_t id = 0;
@@ -64,19 +63,21 @@ int main(void)
 	unsigned char *memory = read_input(&length, &size);
 	demo_step("read %.1f MiB of the file into memory from valloc", (double)length / 1048576);
 
-	demo_need(rsm_get_controller(loopback, &controller), "rsm_get_controller");
+	demo_need(rsm_get_controller(name, &controller), "rsm_get_controller");
 	demo_need(rsm_get_interconnect_topology(&topology), "rsm_get_interconnect_topology");
 	rsm_node_id_t node = topology->topology_hdr.local_nodeid;
 	rsm_free_interconnect_topology(topology);
-	demo_step("opened controller loopback on node %u (a private rsmd is started if none runs)", node);
+	demo_step("opened controller %s on node %u%s", name, node,
+		  argc == 3 ? "" : " (a private rsmd is started if none runs)");
 
 	demo_need(rsm_memseg_export_create(controller, &segment, memory, size, 0),
 		  "rsm_memseg_export_create");
 	demo_step("exported the memory where it is, without an interruption for its users");
 
-	rsmapi_access_entry_t access = {.ae_node = node, .ae_permission = 0600};
+	rsm_node_id_t importers = argc == 3 ? (rsm_node_id_t)strtoul(argv[2], NULL, 10) : node;
+	rsmapi_access_entry_t access = {.ae_node = importers, .ae_permission = 0600};
 	demo_need(rsm_memseg_export_publish(segment, &id, &access, 1), "rsm_memseg_export_publish");
-	demo_step("published it as %u:0x%x, owner may read and write (0600)", node, id);
+	demo_step("published it as %u:0x%x, owner on node %u may read and write (0600)", node, id, importers);
 	demo_tell("segment %u %u %zu", node, id, length);
 
 	demo_need(rsm_intr_signal_wait(segment, DEMO_TIMEOUT_MS), "rsm_intr_signal_wait");

@@ -8,82 +8,14 @@
 
 set -euo pipefail
 
-build=$(cd "${1:?usage: demo/run.sh BUILD_DIR}" && pwd)
-work=$(mktemp -d "${TMPDIR:-/tmp}/rsm-demo.XXXXXX")
-user=65534
-as_user=()
-pids=()
-last=$EPOCHREALTIME
-
-fail() {
-	echo "demo: $*" >&2
-	exit 1
-}
-
-# step TEXT...: one line with the time since the last step of this script.
-step() {
-	local now=$EPOCHREALTIME us
-	us=$((${now//[.,]/} - ${last//[.,]/}))
-	printf '%6d.%03d ms  %-8s  %s\n' $((us / 1000)) $((us % 1000)) demo "$*"
-	last=$EPOCHREALTIME
-}
+here=$(dirname "${BASH_SOURCE[0]}")
+build=${1:?usage: demo/run.sh BUILD_DIR}
+# shellcheck source=lib.sh
+. "$here/lib.sh"
 
 # The private rsmd that the demo started would leave by itself when idle; nobody has to wait for that.
-end_daemon() {
-	local pid
-	[ -S "$work/run/rsm/rsmd.sock" ] || return 0
-	pid=$("${as_user[@]}" "$bin/rsm" status 2>/dev/null | awk '$1 == "pid" { print $2; exit }') || return 0
-	[ -n "$pid" ] || return 0
-	kill -TERM "$pid" 2>/dev/null || return 0
-	tail --pid="$pid" -f /dev/null
-}
-
-cleanup() {
-	local pid
-	for pid in "${pids[@]}"; do
-		kill -KILL "$pid" 2>/dev/null || true
-	done
-	wait 2>/dev/null || true
-	end_daemon || true
-	rm -rf "$work"
-}
-trap cleanup EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
-
-# Another user may not reach the build tree, so it gets copies in the layout of an installation.
-install_copies() {
-	mkdir "$work/bin" "$work/lib"
-	cp "$build/src/rsm/rsm" "$build/src/rsmd/rsmd" "$build"/demo/demo_{exporter,importer,intruder} "$work/bin/"
-	cp "$(dirname "$(find "$build" -name librsm.so.2 -print -quit)")"/librsm.so.2 "$work/lib/"
-	chmod 755 "$work"
-	bin=$work/bin
-	export LD_LIBRARY_PATH="$work/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
-}
-
-find_programs() {
-	if [ "$(id -u)" -eq 0 ]; then
-		install_copies
-		as_user=(setpriv --reuid="$user" --regid="$user" --clear-groups --)
-		chown "$user:$user" "$work/run"
-	else
-		mkdir "$work/bin"
-		ln -s "$build/src/rsm/rsm" "$build"/demo/demo_* "$work/bin/"
-		bin=$work/bin
-	fi
-}
-
-# await FD: prints the steps of a process until its next line for this script, which goes to $told.
-await() {
-	local line
-	while IFS= read -r -t 60 -u "$1" line; do
-		if [[ $line == @* ]]; then
-			told=${line#@}
-			return 0
-		fi
-		printf '%s\n' "$line"
-	done
-	return 1
+end_daemons() {
+	end_daemon "$work/run/rsm/rsmd.sock"
 }
 
 mkdir -m 700 "$work/run"
@@ -92,18 +24,7 @@ find_programs
 export XDG_RUNTIME_DIR=$work/run
 last=$EPOCHREALTIME
 
-file=${DEMO_FILE:-}
-if [ -z "$file" ]; then
-	file=$work/file
-	head -c 64M /dev/urandom >"$file"
-	step "made a file of 64 MiB of random bytes"
-fi
-if [ ! -f "$file" ] || [ ! -r "$file" ]; then
-	fail "$file is not a regular file that can be read"
-fi
-sum=$(sha256sum <"$file")
-sum=${sum%% *}
-step "SHA-256 of the file, by sha256sum: ${sum:0:16}..."
+make_file
 
 "${as_user[@]}" "$bin/demo_exporter" <"$file" >"$work/exporter" &
 exporter=$!

@@ -30,4 +30,7 @@ void demo_fail(const char *format, ...) __attribute__((format(printf, 1, 2), nor
 /* The byte at `offset` of a changed region, as importer and exporter both compute it. */
 unsigned char demo_byte(size_t offset);
 
+/* SHA-256 as hexadecimal digits (checksum.c). */
+void demo_checksum(const unsigned char *memory, size_t length, char digest[65]);
+
 #endif

@@ -26,16 +26,21 @@ const char cmd_export_help[] =
 	"0400\n"
 	"      --rw                the same as --permissions 0600\n"
 	"  -w, --write-back        at the end, write the memory back to FILE (as many bytes as were read)\n"
-	"  -c, --controller NAME   default loopback\n"
+	"  -c, --controller NAME   default loopback, whose segments only this node sees; tcp0 for other "
+	"nodes\n"
+	"  -n, --nodes NODE[,..]   which nodes may connect; default this one and those that the controller "
+	"leads "
+	"to\n"
 	"  -j, --json              print node, ID and lengths as JSON, \"schema\": 1\n"
 	"  -h, --help              this text\n"
 	"\n"
 	"Example:\n"
 	"  rsm export --id 0x400000 --permissions 0644 /etc/services &\n"
-	"  rsm get 0x400000 --length 100\n";
+	"  rsm get 0x400000 --length 100\n"
+	"  rsm export --controller tcp0 --nodes 2,3 --permissions 0644 /etc/services\n";
 
 struct export_options {
-	const char *path, *controller;
+	const char *path, *controller, *nodes;
 	rsm_memseg_id_t id;
 	rsm_permission_t permissions;
 	bool write_back, json;
@@ -122,11 +127,72 @@ static void print_address(const struct export_options *options, const struct exp
 	fflush(stdout);
 }
 
+/* The access list: one entry with the same rights for each node. */
+struct export_access {
+	rsmapi_access_entry_t *entries; /* owned */
+	uint_t count;
+};
+
+static int access_add(struct export_access *access, rsm_node_id_t node, rsm_permission_t permission)
+{
+	for (uint_t i = 0; i < access->count; i++)
+		if (access->entries[i].ae_node == node)
+			return TOOL_OK;
+	void *entries = reallocarray(access->entries, access->count + 1, sizeof(*access->entries));
+	if (!entries)
+		return tool_fail_errno(errno, "memory for an access list");
+	access->entries = entries;
+	access->entries[access->count++] =
+		(rsmapi_access_entry_t){.ae_node = node, .ae_permission = permission};
+	return TOOL_OK;
+}
+
+/* One node of a list such as 2,3; *at moves on, to NULL behind the last. */
+static bool next_node(const char **at, uint64_t *node)
+{
+	char word[16];
+	size_t length = strcspn(*at, ",");
+	snprintf(word, sizeof(word), "%.*s", length < sizeof(word) ? (int)length : 0, *at);
+	*at = (*at)[length] ? *at + length + 1 : NULL;
+	return tool_parse_number(word, UINT32_MAX, node);
+}
+
+/* cmd_export has looked at the list already. */
+static int access_named(struct export_access *access, const struct export_options *options)
+{
+	uint64_t node;
+	int result = TOOL_OK;
+	for (const char *at = options->nodes; at && result == TOOL_OK && next_node(&at, &node);)
+		result = access_add(access, (rsm_node_id_t)node, options->permissions);
+	return result;
+}
+
+/* This node, and all that the controller leads to now. */
+static int access_all(struct export_access *access, const struct export_options *options, rsm_node_id_t local)
+{
+	rsm_topology_t *topology;
+	int result = access_add(access, local, options->permissions);
+	int code = rsm_get_interconnect_topology(&topology);
+	if (code != RSM_SUCCESS)
+		return tool_fail_code(code, "ask which nodes there are");
+	for (uint_t i = 0; options->controller && i < topology->topology_hdr.local_cntlr_count; i++) {
+		const rsm_connections_t *controller = topology->connections[i];
+		if (!tool_route_is(controller->hdr.cntlr_name, options->controller))
+			continue;
+		for (int k = 0; k < controller->hdr.remote_cntlr_count && result == TOOL_OK; k++)
+			result = access_add(access, controller->remote_cntlr[k].remote_nodeid,
+					    options->permissions);
+	}
+	rsm_free_interconnect_topology(topology);
+	return result;
+}
+
 /* Signals are blocked before the segment exists, so none of them can end the program between two steps. */
 static int publish_and_wait(const struct export_options *options, const struct export_memory *memory,
 			    const sigset_t *signals)
 {
 	struct tool_session session;
+	struct export_access access = {0};
 	rsm_memseg_export_handle_t segment = NULL;
 	rsm_memseg_id_t id = options->id;
 	int code, result = tool_session_open(&session, options->controller);
@@ -137,8 +203,10 @@ static int publish_and_wait(const struct export_options *options, const struct e
 		result = tool_fail_code(code, "export %zu bytes of %s", memory->capacity, options->path);
 		goto out;
 	}
-	rsmapi_access_entry_t access = {.ae_node = session.node, .ae_permission = options->permissions};
-	code = rsm_memseg_export_publish(segment, &id, &access, 1);
+	result = options->nodes ? access_named(&access, options) : access_all(&access, options, session.node);
+	if (result != TOOL_OK)
+		goto out;
+	code = rsm_memseg_export_publish(segment, &id, access.entries, access.count);
 	if (code != RSM_SUCCESS) {
 		if (options->id)
 			result = tool_fail_code(code, "publish %s as 0x%x", options->path, options->id);
@@ -156,6 +224,7 @@ out:
 			result = tool_fail_code(code, "withdraw 0x%x", id);
 	}
 	tool_session_close(&session);
+	free(access.entries);
 	return result;
 }
 
@@ -186,6 +255,15 @@ static int run(const struct export_options *options)
 	return result;
 }
 
+static bool is_node_list(const char *text)
+{
+	uint64_t node;
+	while (text && next_node(&text, &node))
+		if (!text)
+			return true;
+	return false;
+}
+
 int cmd_export(const struct tool_command *command, int argc, char **argv)
 {
 	static const struct option long_options[] = {{"id", required_argument, NULL, 'i'},
@@ -193,12 +271,13 @@ int cmd_export(const struct tool_command *command, int argc, char **argv)
 						     {"rw", no_argument, NULL, 'r'},
 						     {"write-back", no_argument, NULL, 'w'},
 						     {"controller", required_argument, NULL, 'c'},
+						     {"nodes", required_argument, NULL, 'n'},
 						     {"json", no_argument, NULL, 'j'},
 						     {"help", no_argument, NULL, 'h'},
 						     {NULL, 0, NULL, 0}};
 	struct export_options options = {.permissions = 0400};
 	uint64_t id;
-	for (int option; (option = getopt_long(argc, argv, "i:p:wc:jh", long_options, NULL)) != -1;) {
+	for (int option; (option = getopt_long(argc, argv, "i:p:wc:n:jh", long_options, NULL)) != -1;) {
 		switch (option) {
 		case 'i':
 			if (!tool_parse_number(optarg, UINT32_MAX, &id) || id == 0)
@@ -220,6 +299,11 @@ int cmd_export(const struct tool_command *command, int argc, char **argv)
 			break;
 		case 'c':
 			options.controller = optarg;
+			break;
+		case 'n':
+			if (!is_node_list(optarg))
+				return tool_usage(command, "'%s' is not a list of nodes such as 2,3", optarg);
+			options.nodes = optarg;
 			break;
 		case 'j':
 			options.json = true;

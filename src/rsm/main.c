@@ -10,6 +10,9 @@ static const struct tool_command commands[] = {
 	{"status", "this node: daemon, limits, counts, clients", cmd_status_help, cmd_status},
 	{"ls", "the published segments", cmd_ls_help, cmd_ls},
 	{"show", "one segment with its importers", cmd_show_help, cmd_show},
+	{"nodes", "the other nodes and the paths to them", cmd_nodes_help, cmd_nodes},
+	{"topo", "controllers of this node and where they lead", cmd_topo_help, cmd_topo},
+	{"ping", "round trips to the daemon of another node", cmd_ping_help, cmd_ping},
 	{"export", "publish a file's contents until interrupted", cmd_export_help, cmd_export},
 	{"get", "copy from a segment to standard output", cmd_get_help, cmd_get},
 	{"put", "copy standard input into a segment", cmd_put_help, cmd_put},
@@ -28,12 +31,16 @@ static void help(FILE *stream)
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		fprintf(stream, "  %-8s  %s\n", commands[i].name, commands[i].summary);
 	fputs("\n"
-	      "A segment is named NODE:ID, or ID alone on the local node: 1:0x400000. Sizes take k, M, G, T "
-	      "or KiB,\n"
-	      "MiB, GiB, TiB, all powers of two. `rsm COMMAND --help` tells more, with an example.\n"
+	      "A segment is named NODE:ID, or ID alone on the local node: 1:0x400000. A controller that "
+	      "leads to "
+	      "the node\n"
+	      "is found, or named by --controller. Sizes take k, M, G, T or KiB, MiB, GiB, TiB, all powers "
+	      "of two.\n"
+	      "`rsm COMMAND --help` tells more, with an example.\n"
 	      "\n"
 	      "Exit status: 0 fine, 1 failed, 2 wrong usage, 3 no daemon, 4 refused by the access list, 5 "
-	      "timed out.\n"
+	      "timed out\n"
+	      "or node not reachable.\n"
 	      "Environment: RSM_SOCKET names the daemon's socket; NO_COLOR turns colours off.\n",
 	      stream);
 }

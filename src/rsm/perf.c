@@ -19,7 +19,13 @@ const char cmd_perf_help[] =
 	"\n"
 	"Measures latency, rate and bandwidth. Without an address it starts a peer process of its own and "
 	"measures against\n"
-	"that; with one, against that segment: get and connect always, put only with --write.\n"
+	"that; with one, against that segment: get and connect always, put only with --write. The segment "
+	"may be "
+	"another\n"
+	"node's, such as one of `rsm export` there: its process takes no part. Tests through a map are left "
+	"out "
+	"then, for\n"
+	"they need a peer of their own.\n"
 	"\n"
 	"  -t, --tests NAME[,..]  only these; --list shows all\n"
 	"  -s, --sizes SIZE[,..]  for the tests that take sizes\n"
@@ -29,6 +35,7 @@ const char cmd_perf_help[] =
 	"  -C, --compare          run the raw limit (memcpy, store and fence, futex) in turns, print the "
 	"ratio\n"
 	"  -w, --write            allow puts to a segment that was named (its contents are put back)\n"
+	"      --controller NAME  default: one that leads to NODE\n"
 	"  -l, --list             list the tests\n"
 	"  -j, --json             as JSON, \"schema\": 1\n"
 	"  -h, --help             this text\n"
@@ -38,20 +45,23 @@ const char cmd_perf_help[] =
 	"RATIO is librsm's median time over the raw one: 1.00 is the limit, smaller is better.\n"
 	"\n"
 	"Example:\n"
-	"  rsm perf --compare -t put-bw,get-bw -s 4k,64k,1M\n";
+	"  rsm perf --compare -t put-bw,get-bw -s 4k,64k,1M\n"
+	"  rsm perf 2:0x400000\n";
 
 struct perf_options {
 	size_t sizes[SIZES_MAX], size_count;
-	const char *tests, *address;
+	const char *tests, *address, *controller;
 	struct perf_budget budget;
 	int cpus[2]; /* -1: not pinned */
 	bool compare, write, json;
+	bool far; /* as in struct perf_run */
 };
 
 static const struct {
 	const struct perf_test *tests;
 	const size_t *count;
 } groups[] = {{perf_rma_tests, &perf_rma_count},
+	      {perf_net_tests, &perf_net_count},
 	      {perf_signal_tests, &perf_signal_count},
 	      {perf_control_tests, &perf_control_count}};
 
@@ -142,12 +152,17 @@ static size_t sizes_of(const struct perf_options *options, const struct perf_tes
 {
 	static const size_t word[] = {8};
 	static const size_t all[] = {8, 64, 512, 4096, 65536, (size_t)1 << 20, (size_t)64 << 20};
+	static const size_t streams[] = {65536, (size_t)1 << 20};
 	if (test->sized && options->size_count) {
 		*sizes = options->sizes;
 		return options->size_count;
 	}
-	*sizes = test->kind == PERF_BANDWIDTH ? all : word;
-	return test->kind == PERF_BANDWIDTH ? sizeof(all) / sizeof(all[0]) : 1;
+	if (test->kind != PERF_BANDWIDTH) {
+		*sizes = word;
+		return 1;
+	}
+	*sizes = options->far ? streams : all;
+	return options->far ? sizeof(streams) / sizeof(streams[0]) : sizeof(all) / sizeof(all[0]);
 }
 
 /* Which tests run; why one that was named does not is said on standard error. */
@@ -160,6 +175,8 @@ static bool is_wanted(const struct perf_options *options, const struct perf_test
 		why = "it needs a peer of its own, so no address";
 	else if (options->address && test->writes && !options->write)
 		why = "it writes to the segment: --write allows that";
+	else if (test->far && !options->far)
+		why = "it is about a segment of another node";
 	else if (test->spins && options->cpus[0] == options->cpus[1])
 		why = "both sides spin and need a CPU each";
 	if (why && options->tests)
@@ -187,6 +204,8 @@ static size_t room_needed(const struct perf_options *options)
 	for (size_t i = 0; (test = test_at(i)); i++) {
 		const size_t *sizes;
 		size_t count = is_wanted(options, test) ? sizes_of(options, test, &sizes) : 0;
+		size_t window = count && options->far && !test->sized ? test->window * sizeof(uint64_t) : 0;
+		room = window > room ? window : room;
 		for (size_t k = 0; k < count; k++) {
 			bool echo = test->peer && sizes[k] <= PERF_ECHO_MAX;
 			size_t need = echo ? 2 * sizes[k] : test->peer ? 0 : sizes[k];
@@ -273,9 +292,30 @@ static int prepare_memory(struct perf_run *run, const struct perf_options *optio
 	return TOOL_OK;
 }
 
-static int prepare(struct perf_run *run, const struct perf_options *options)
+/* Whether the segment is reached through a controller that leads to nodes; to this very one if it loops. */
+static int find_distance(struct perf_run *run, struct perf_options *options)
 {
-	int result = tool_session_open(&run->session, NULL);
+	rsm_topology_t *topology;
+	struct tool_route route;
+	rsm_node_id_t node = run->address.local ? run->session.node : run->address.node;
+	int code = rsm_get_interconnect_topology(&topology);
+	if (code != RSM_SUCCESS)
+		return tool_fail_code(code, "find node %u", node);
+	bool leads = options->controller && tool_route_find(topology, node, options->controller, &route);
+	rsm_free_interconnect_topology(topology);
+	run->far = options->far = node != run->session.node || leads;
+	if (!options->far || !options->compare)
+		return TOOL_OK;
+	tool_fail("--compare has the raw limits of this host's memory only; those of the network are in "
+		  "`make bench`");
+	return TOOL_USAGE;
+}
+
+static int prepare(struct perf_run *run, struct perf_options *options)
+{
+	int result = tool_session_open(&run->session, options->controller);
+	if (result == TOOL_OK && options->address)
+		result = find_distance(run, options);
 	if (result != TOOL_OK)
 		return result;
 	rsm_permission_t permission = options->address && !options->write ? RSM_PERM_READ : RSM_PERM_RDWR;
@@ -294,7 +334,7 @@ static int prepare(struct perf_run *run, const struct perf_options *options)
 	return prepare_memory(run, options);
 }
 
-static int run_perf(const struct perf_options *options, struct perf_run *run)
+static int run_perf(struct perf_options *options, struct perf_run *run)
 {
 	struct perf_report report = {.json = options->json, .compare = options->compare};
 	if (options->cpus[0] >= 0 && !perf_pin(options->cpus[0]))
@@ -316,17 +356,13 @@ static int run_perf(const struct perf_options *options, struct perf_run *run)
 	return result;
 }
 
-static const struct option long_options[] = {{"tests", required_argument, NULL, 't'},
-					     {"sizes", required_argument, NULL, 's'},
-					     {"count", required_argument, NULL, 'n'},
-					     {"duration", required_argument, NULL, 'D'},
-					     {"cpus", required_argument, NULL, 'c'},
-					     {"compare", no_argument, NULL, 'C'},
-					     {"write", no_argument, NULL, 'w'},
-					     {"list", no_argument, NULL, 'l'},
-					     {"json", no_argument, NULL, 'j'},
-					     {"help", no_argument, NULL, 'h'},
-					     {NULL, 0, NULL, 0}};
+static const struct option long_options[] = {
+	{"tests", required_argument, NULL, 't'}, {"sizes", required_argument, NULL, 's'},
+	{"count", required_argument, NULL, 'n'}, {"duration", required_argument, NULL, 'D'},
+	{"cpus", required_argument, NULL, 'c'},  {"compare", no_argument, NULL, 'C'},
+	{"write", no_argument, NULL, 'w'},       {"controller", required_argument, NULL, 'o'},
+	{"list", no_argument, NULL, 'l'},        {"json", no_argument, NULL, 'j'},
+	{"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0}};
 
 /* Options with an argument. */
 static int set_option(const struct tool_command *command, int option, struct perf_options *options)
@@ -337,6 +373,9 @@ static int set_option(const struct tool_command *command, int option, struct per
 		return check_names(command, optarg);
 	case 's':
 		return parse_sizes(command, optarg, options);
+	case 'o':
+		options->controller = optarg;
+		return TOOL_OK;
 	case 'n':
 		if (!tool_parse_number(optarg, UINT64_MAX / 2, &options->budget.operations) ||
 		    options->budget.operations == 0)
@@ -387,5 +426,7 @@ int cmd_perf(const struct tool_command *command, int argc, char **argv)
 	options.address = argv[optind];
 	if (options.address && !tool_parse_address(options.address, &run.address))
 		return tool_usage(command, "'%s' is not a segment such as 1:0x400000", options.address);
+	if (options.controller && !options.address)
+		return tool_usage(command, "--controller needs a segment to lead to");
 	return run_perf(&options, &run);
 }

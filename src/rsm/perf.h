@@ -46,6 +46,7 @@ struct perf_run {
 	rsm_memseg_export_handle_t segment;
 	uint32_t turn; /* of the echo */
 	struct tool_address address;
+	bool far; /* the segment is another node's, or reached as if it were */
 };
 
 enum perf_kind { PERF_TIME, PERF_RATE, PERF_BANDWIDTH };
@@ -60,6 +61,8 @@ struct perf_test {
 	bool writes;   /* changes the segment's data */
 	bool peer;     /* the other side takes part */
 	bool spins;    /* both sides spin: makes no sense on one CPU */
+	bool far;      /* about another node only */
+	unsigned window; /* to another node: operations of a batch at least, as a stream needs several */
 	/* After a failure nothing more of the run is called. begin and end may be NULL. */
 	int (*begin)(struct perf_run *run, size_t size);
 	int (*run)(struct perf_run *run, size_t size, uint64_t count);
@@ -113,8 +116,8 @@ int perf_serve(const char *what);
 bool perf_pin(int cpu);
 
 /* The table of tests; raw ones are reached through the others. */
-extern const struct perf_test perf_rma_tests[], perf_signal_tests[], perf_control_tests[];
-extern const size_t perf_rma_count, perf_signal_count, perf_control_count;
+extern const struct perf_test perf_rma_tests[], perf_net_tests[], perf_signal_tests[], perf_control_tests[];
+extern const size_t perf_rma_count, perf_net_count, perf_signal_count, perf_control_count;
 extern const struct perf_test perf_raw_store, perf_raw_copy_in, perf_raw_copy_out, perf_raw_echo,
 	perf_raw_futex;
 

@@ -28,8 +28,9 @@ static bool add_sample(struct perf_samples *samples, double value)
 static int find_batch(struct perf_run *run, const struct perf_test *test, size_t size, uint64_t shortest,
 		      uint64_t *batch)
 {
+	uint64_t first = run->far && test->window ? test->window : 1;
 	int code = test->run(run, size, 1);
-	for (*batch = 1; code == RSM_SUCCESS; *batch *= 2) {
+	for (*batch = first; code == RSM_SUCCESS; *batch *= 2) {
 		uint64_t start = base_clock_ns();
 		code = test->run(run, size, *batch);
 		if (base_clock_ns() - start >= shortest)

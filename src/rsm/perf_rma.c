@@ -2,7 +2,8 @@
 /* put and get. Every call goes to the same place, as the raw copies beside them do. */
 #include "rsm/perf.h"
 
-#define WINDOW 64 /* puts between two barriers of put-rate */
+#define WINDOW     64   /* puts between two barriers of put-rate */
+#define FAR_WINDOW 4096 /* the same to another node, where a barrier is a round trip */
 
 static int begin_explicit(struct perf_run *run, size_t size)
 {
@@ -51,12 +52,14 @@ static int get_span(struct perf_run *run, size_t size, uint64_t count)
 	return code != RSM_SUCCESS ? code : closed;
 }
 
-/* Consecutive places, a barrier after every WINDOW. */
+/* Consecutive places, a barrier after every window. */
 static int put_window(struct perf_run *run, size_t size, uint64_t count)
 {
 	int code = RSM_SUCCESS;
+	uint64_t fitting = run->room / size, most = run->far ? FAR_WINDOW : WINDOW;
+	most = most < fitting ? most : fitting;
 	while (count && code == RSM_SUCCESS) {
-		uint64_t window = count < WINDOW ? count : WINDOW;
+		uint64_t window = count < most ? count : most;
 		rsm_memseg_import_open_barrier(&run->session.barrier);
 		for (uint64_t i = 0; i < window && code == RSM_SUCCESS; i++)
 			code = rsm_memseg_import_put(run->session.import, (off_t)(run->base + i * size),
@@ -81,6 +84,7 @@ const struct perf_test perf_rma_tests[] = {
 	 .title = "put inside an open barrier",
 	 .kind = PERF_TIME,
 	 .parts = 1,
+	 .window = 64,
 	 .sized = true,
 	 .writes = true,
 	 .begin = begin_explicit,
@@ -98,24 +102,27 @@ const struct perf_test perf_rma_tests[] = {
 	 .title = "get inside an open barrier",
 	 .kind = PERF_TIME,
 	 .parts = 1,
+	 .window = 64,
 	 .sized = true,
 	 .begin = begin_explicit,
 	 .run = get_span,
 	 .end = end_explicit,
 	 .raw = &perf_raw_copy_out},
 	{.name = "put-rate",
-	 .title = "8-byte puts to consecutive places, a barrier after every 64",
+	 .title = "8-byte puts to consecutive places, a barrier after every 64; to another node 4096",
 	 .kind = PERF_RATE,
 	 .parts = 1,
+	 .window = FAR_WINDOW,
 	 .writes = true,
 	 .begin = begin_explicit,
 	 .run = put_window,
 	 .end = end_explicit,
 	 .raw = &perf_raw_copy_in},
 	{.name = "put-bw",
-	 .title = "put bandwidth, explicit mode",
+	 .title = "put bandwidth, explicit mode; to another node windows of 16 or more",
 	 .kind = PERF_BANDWIDTH,
 	 .parts = 1,
+	 .window = 16,
 	 .sized = true,
 	 .writes = true,
 	 .begin = begin_explicit,
@@ -123,9 +130,10 @@ const struct perf_test perf_rma_tests[] = {
 	 .end = end_explicit,
 	 .raw = &perf_raw_copy_in},
 	{.name = "get-bw",
-	 .title = "get bandwidth, explicit mode",
+	 .title = "get bandwidth, explicit mode; to another node windows of 16 or more",
 	 .kind = PERF_BANDWIDTH,
 	 .parts = 1,
+	 .window = 16,
 	 .sized = true,
 	 .begin = begin_explicit,
 	 .run = get_span,

@@ -63,6 +63,7 @@ static int exit_of_code(int code)
 	case RSMERR_SEG_NOT_PUBLISHED_TO_NODE:
 		return TOOL_REFUSED;
 	case RSMERR_TIMEOUT:
+	case RSMERR_REMOTE_NODE_UNREACHABLE:
 		return TOOL_TIMED_OUT;
 	default:
 		return TOOL_FAILED;

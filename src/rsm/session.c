@@ -4,6 +4,20 @@
 
 #include "rsm/tool.h"
 
+static int open_controller(struct tool_session *session, const char *name)
+{
+	char copy[MAXNAMELEN + 1];
+	size_t length = strnlen(name, MAXNAMELEN);
+	memcpy(copy, name, length);
+	copy[length] = '\0';
+	session->controller = NULL;
+	int code = rsm_get_controller(copy, &session->controller);
+	if (code == RSM_SUCCESS)
+		return TOOL_OK;
+	tool_fail_code(code, "controller %s", copy);
+	return TOOL_FAILED; /* not "no daemon", which the same code means for loopback */
+}
+
 int tool_session_open(struct tool_session *session, const char *name)
 {
 	char loopback[] = "loopback";
@@ -13,18 +27,9 @@ int tool_session_open(struct tool_session *session, const char *name)
 	if (code != RSM_SUCCESS)
 		return tool_fail_code(code, "talk to rsmd");
 	session->controller = session->loopback;
-	if (name) {
-		char copy[MAXNAMELEN + 1];
-		size_t length = strnlen(name, MAXNAMELEN);
-		memcpy(copy, name, length);
-		copy[length] = '\0';
-		session->controller = NULL;
-		code = rsm_get_controller(copy, &session->controller);
-		if (code != RSM_SUCCESS) {
-			tool_fail_code(code, "controller %s", copy);
-			return TOOL_FAILED;
-		}
-	}
+	session->named = name != NULL;
+	if (name && open_controller(session, name) != TOOL_OK)
+		return TOOL_FAILED;
 	rsm_topology_t *topology;
 	code = rsm_get_interconnect_topology(&topology);
 	if (code != RSM_SUCCESS)
@@ -34,10 +39,32 @@ int tool_session_open(struct tool_session *session, const char *name)
 	return TOOL_OK;
 }
 
+/* Exchanges loopback for a controller that leads to the node. */
+static int take_route(struct tool_session *session, rsm_node_id_t node)
+{
+	rsm_topology_t *topology;
+	struct tool_route route;
+	int code = rsm_get_interconnect_topology(&topology);
+	if (code != RSM_SUCCESS)
+		return tool_fail_code(code, "find a way to node %u", node);
+	bool found = tool_route_find(topology, node, NULL, &route);
+	rsm_free_interconnect_topology(topology);
+	if (!found)
+		return tool_fail(
+			"no controller of node %u leads to node %u; `rsm topo` shows which ones lead where",
+			session->node, node);
+	return open_controller(session, route.controller);
+}
+
 int tool_session_connect(struct tool_session *session, const struct tool_address *address,
 			 rsm_permission_t permission)
 {
 	rsm_node_id_t node = address->local ? session->node : address->node;
+	if (!session->named && node != session->node) {
+		int result = take_route(session, node);
+		if (result != TOOL_OK)
+			return result;
+	}
 	int code = rsm_memseg_import_connect(session->controller, node, address->id, permission,
 					     &session->import);
 	if (code != RSM_SUCCESS) {

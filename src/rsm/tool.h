@@ -19,7 +19,7 @@ enum tool_exit {
 	TOOL_USAGE = 2,
 	TOOL_NO_DAEMON = 3,
 	TOOL_REFUSED = 4,
-	TOOL_TIMED_OUT = 5,
+	TOOL_TIMED_OUT = 5, /* or the other node cannot be reached */
 };
 
 struct tool_command {
@@ -32,6 +32,9 @@ struct tool_command {
 int cmd_status(const struct tool_command *command, int argc, char **argv);
 int cmd_ls(const struct tool_command *command, int argc, char **argv);
 int cmd_show(const struct tool_command *command, int argc, char **argv);
+int cmd_nodes(const struct tool_command *command, int argc, char **argv);
+int cmd_topo(const struct tool_command *command, int argc, char **argv);
+int cmd_ping(const struct tool_command *command, int argc, char **argv);
 int cmd_export(const struct tool_command *command, int argc, char **argv);
 int cmd_get(const struct tool_command *command, int argc, char **argv);
 int cmd_put(const struct tool_command *command, int argc, char **argv);
@@ -39,8 +42,9 @@ int cmd_perf(const struct tool_command *command, int argc, char **argv);
 int cmd_keygen(const struct tool_command *command, int argc, char **argv);
 int cmd_version(const struct tool_command *command, int argc, char **argv);
 
-extern const char cmd_status_help[], cmd_ls_help[], cmd_show_help[], cmd_export_help[], cmd_get_help[],
-	cmd_put_help[], cmd_perf_help[], cmd_keygen_help[], cmd_version_help[];
+extern const char cmd_status_help[], cmd_ls_help[], cmd_show_help[], cmd_nodes_help[], cmd_topo_help[],
+	cmd_ping_help[], cmd_export_help[], cmd_get_help[], cmd_put_help[], cmd_perf_help[],
+	cmd_keygen_help[], cmd_version_help[];
 
 /* report.c: "rsm: <what was asked>: <why>" on standard error; the exit code is returned. */
 int tool_help(const struct tool_command *command);
@@ -64,17 +68,33 @@ bool tool_parse_seconds(const char *text, uint64_t *nanoseconds);
 bool tool_parse_permissions(const char *text, rsm_permission_t *permissions);
 bool tool_parse_address(const char *text, struct tool_address *address);
 
+/*
+ * route.c: which controller leads to a node: one whose path is active if there is one, else any. `wanted` names the only one
+ * that may be taken, NULL: all. False: none leads there.
+ */
+struct tool_route {
+	char controller[MAXNAMELEN + 1];
+	uint_t state; /* of the path */
+};
+
+bool tool_route_find(const rsm_topology_t *topology, rsm_node_id_t node, const char *wanted,
+		     struct tool_route *route);
+/* Whether `wanted`, as a person wrote it, means that controller: "TCP" is tcp0. */
+bool tool_route_is(const char *controller, const char *wanted);
+const char *tool_route_state(uint_t state);
+
 /* session.c: a controller, and at most one import on it. Ended by tool_session_close in every case. */
 struct tool_session {
 	rsmapi_controller_handle_t loopback;
-	rsmapi_controller_handle_t controller; /* the one named, or loopback */
+	rsmapi_controller_handle_t controller; /* the one named, or that leads to the segment, or loopback */
+	bool named;                            /* by the caller: it is not exchanged for another one */
 	rsm_node_id_t node;                    /* the local node */
 	rsm_memseg_import_handle_t import;
 	rsmapi_barrier_t barrier;
 	size_t length; /* bytes of the imported segment */
 };
 
-/* `name`: controller, NULL for loopback. */
+/* `name`: controller; NULL for loopback, or for whichever leads to the node that is connected to. */
 int tool_session_open(struct tool_session *session, const char *name);
 
 /* Connects and makes a barrier; the import stays in implicit mode. */

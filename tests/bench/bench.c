@@ -3,6 +3,7 @@
  * bench [--json] [--only GROUP]: measures the library beside its raw limits and prints a table. Exit status:
  * 0 however fast or slow, 1 when a figure could not be measured, 2 for bad usage.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
 #include <rsm/ext.h>
@@ -16,11 +17,12 @@
 
 #include "bench.h"
 
-/* A run takes about a minute; one that hangs ends here. */
-#define WATCHDOG_SECONDS 300
+/* A run takes about two minutes; one that hangs ends here. */
+#define WATCHDOG_SECONDS 600
 
 int bench_core[2];
 double bench_load;
+const char *bench_controller_name = "loopback";
 static bool failed;
 
 bool bench_problem(const char *format, ...)
@@ -60,6 +62,25 @@ bool bench_pin(pid_t pid, int core)
 	       bench_problem("cannot run on core %d: %s", core, strerror(errno));
 }
 
+bool bench_pin_threads(pid_t pid, int core)
+{
+	char path[64];
+	struct dirent *entry;
+	bool ok = true;
+	DIR *tasks;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	tasks = opendir(path);
+	if (!tasks)
+		return bench_problem("%s: %s", path, strerror(errno));
+	while ((entry = readdir(tasks))) {
+		if (entry->d_name[0] != '.')
+			ok &= bench_pin((pid_t)strtol(entry->d_name, NULL, 10), core);
+	}
+	closedir(tasks);
+	return ok;
+}
+
 /* The first two cores that this process may use. */
 static bool choose_cores(void)
 {
@@ -92,9 +113,10 @@ bool bench_controller(rsmapi_controller_handle_t *controller, rsm_node_id_t *nod
 	static rsmapi_controller_handle_t loopback;
 	static rsm_node_id_t local;
 	rsm_topology_t *topology;
-	char name[] = "loopback";
+	char name[32];
 	int code;
 
+	snprintf(name, sizeof(name), "%s", bench_controller_name);
 	*controller = NULL;
 	*node = 0;
 	if (!loopback) {
@@ -133,7 +155,8 @@ static void abandon(int number)
 
 	if (number == SIGALRM)
 		(void)!write(STDERR_FILENO, hung, sizeof(hung) - 1);
-	bench_daemon_abandon();
+	bench_net_abandon();
+	bench_daemon_abandon(&bench_daemon);
 	_exit(1);
 }
 
@@ -149,7 +172,7 @@ static void measure(const char *only)
 				  .unit = "MiB",
 				  .kind = BENCH_VALUE_MOST,
 				  .goal = 10,
-				  .ours = bench_daemon_rss() / 1024};
+				  .ours = bench_daemon_rss(&bench_daemon) / 1024};
 	struct bench_peer peer;
 
 	if (!bench_shared_make() || !bench_peer_start(&peer, bench_core[1]))
@@ -175,7 +198,7 @@ static void measure(const char *only)
 
 static int usage(FILE *out, int status)
 {
-	fputs("usage: bench [--json] [--only rma|signal|control|memory|scale|daemon]\n"
+	fputs("usage: bench [--json] [--only rma|signal|control|memory|scale|daemon|net]\n"
 	      "       bench --datapath put-implicit|put-explicit|get-implicit|get-explicit COUNT\n",
 	      out);
 	return status;
@@ -183,13 +206,22 @@ static int usage(FILE *out, int status)
 
 static bool known_group(const char *group)
 {
-	static const char *const groups[] = {"rma", "signal", "control", "memory", "scale", "daemon"};
+	static const char *const groups[] = {"rma", "signal", "control", "memory", "scale", "daemon", "net"};
 
 	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
 		if (strcmp(group, groups[i]) == 0)
 			return true;
 	}
 	return false;
+}
+
+static int finish(bool json)
+{
+	if (json && !bench_report_json(stdout))
+		bench_problem("cannot write the report");
+	if (!json)
+		bench_report_table(stdout);
+	return failed ? 1 : 0;
 }
 
 /* Everything that is left behind by a run is rsmd and its directory, so only these need the handlers. */
@@ -203,22 +235,23 @@ static int run(const char *only, const char *datapath, unsigned long count, bool
 	alarm(WATCHDOG_SECONDS);
 	if (getloadavg(&bench_load, 1) != 1)
 		bench_load = 0;
-	if (!choose_cores())
+	if (!choose_cores() || !bench_report_open())
 		return 1;
-	if (bench_daemon_start() && bench_pin(0, bench_core[0])) {
+	if (!datapath && wanted(only, "net"))
+		failed |= !bench_net_group();
+	if (only && strcmp(only, "net") == 0)
+		return finish(json);
+	if (bench_daemon_start(&bench_daemon, "[node]\nid = 1\n", bench_core[1]) &&
+	    setenv("RSM_SOCKET", bench_daemon.socket, 1) == 0 && bench_pin(0, bench_core[0])) {
 		if (datapath)
 			status = bench_shared_make() ? bench_datapath(datapath, count) : 1;
 		else
 			measure(only);
 	}
-	bench_daemon_stop();
+	bench_daemon_stop(&bench_daemon);
 	if (datapath)
 		return failed ? 1 : status;
-	if (json && !bench_report_json(stdout))
-		bench_problem("cannot write the report");
-	if (!json)
-		bench_report_table(stdout);
-	return failed ? 1 : 0;
+	return finish(json);
 }
 
 int main(int argc, char **argv)
@@ -232,8 +265,8 @@ int main(int argc, char **argv)
 	bool json = false;
 	int option;
 
-	if (argc == 3 && strcmp(argv[1], "--role-peer") == 0)
-		return bench_peer_role(atoi(argv[2]));
+	if (argc == 4 && strcmp(argv[1], "--role-peer") == 0)
+		return bench_peer_role(atoi(argv[2]), argv[3]);
 	if (argc == 5 && strcmp(argv[1], "--role-daemon") == 0)
 		return bench_daemon_role(argv[2], argv[3], argv[4]);
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {

@@ -20,6 +20,8 @@
 extern int bench_core[2];
 extern double bench_load; /* load average of the minute before the run */
 bool bench_pin(pid_t pid, int core);
+/* All threads that a process has now. */
+bool bench_pin_threads(pid_t pid, int core);
 /* The path of this program, to start it in another role. */
 char *bench_program(void);
 /* Tells why a measurement could not be made and makes the run end with 1. Returns false. */
@@ -30,18 +32,28 @@ bool bench_refused(const char *call, int code);
 void *bench_memory(size_t length);
 
 /* report.c: the rows. */
-enum bench_goal { BENCH_RATIO_MOST, BENCH_RATIO_LEAST, BENCH_VALUE_MOST };
+enum bench_goal {
+	BENCH_RATIO_MOST,
+	BENCH_RATIO_LEAST,
+	BENCH_VALUE_MOST,
+	BENCH_VALUE_LEAST,
+	BENCH_EXCESS_MOST, /* of ours over raw */
+};
 
 struct bench_row {
+	bool far; /* belongs to the table of two hosts */
 	const char *name;
 	const char *limit; /* what the raw limit is; NULL: there is none */
 	const char *unit;
 	double raw, ours;     /* in the unit */
-	enum bench_goal kind; /* what `goal` bounds: ours / raw, or ours */
+	enum bench_goal kind; /* what `goal` bounds */
 	double goal;
 	const char *note; /* the goal in words of its own, or NULL */
 };
 
+/* To be called before any row: the rows are shared with processes that are forked later. `hosts`: see hosts.c. */
+bool bench_report_open(void);
+void bench_report_hosts(const char *hosts);
 void bench_row_add(const struct bench_row *row);
 void bench_report_table(FILE *out);
 /* False: could not be written. */
@@ -59,17 +71,25 @@ bool bench_compare(struct bench_row row, bench_probe raw, bench_probe ours, void
 double bench_median(double *values, unsigned count);
 
 /*
- * daemon.c: our own rsmd, on the second core. To be started before this process is pinned: rsmd looks once,
+ * daemon.c: our own rsmd, on the second core for one host. To be started before this process is pinned: rsmd looks once,
  * at its start, whether it has several cores; only then does it spin for a while before it sleeps.
  */
-extern pid_t bench_daemon_pid;
-bool bench_daemon_start(void);
-void bench_daemon_stop(void);
+struct bench_daemon {
+	pid_t pid; /* -1: none */
+	char directory[64], socket[96], config[96], log[96];
+};
+
+extern struct bench_daemon bench_daemon; /* of one host */
+/* `config`: the text of rsmd.conf. RSM_SOCKET is not touched. */
+bool bench_daemon_start(struct bench_daemon *daemon, const char *config, int core);
+void bench_daemon_stop(struct bench_daemon *daemon);
 /* Only for a signal handler that ends the run. */
-void bench_daemon_abandon(void);
+void bench_daemon_abandon(const struct bench_daemon *daemon);
 int bench_daemon_role(const char *socket, const char *config, const char *log);
 /* Resident KiB of rsmd, negative when unknown. */
-double bench_daemon_rss(void);
+double bench_daemon_rss(const struct bench_daemon *daemon);
+/* CPU ticks used up to the moment when it sleeps, negative when unknown. */
+double bench_daemon_ticks(const struct bench_daemon *daemon);
 bool bench_daemon_rows(void);
 
 /* peer.c: the exporting process. */
@@ -95,13 +115,15 @@ enum bench_verb {
 #define BENCH_SEGMENT_SIZE ((size_t)64 << 20)
 
 bool bench_peer_start(struct bench_peer *peer, int core);
+/* The same, exporting through another controller than loopback. */
+bool bench_peer_start_on(struct bench_peer *peer, int core, const char *controller);
 /* Its segments go with it. */
 void bench_peer_end(struct bench_peer *peer);
 bool bench_peer_tell(const struct bench_peer *peer, enum bench_verb verb, uint32_t id, uint64_t argument);
 /* Waits for the answer to the last order. */
 bool bench_peer_answer(const struct bench_peer *peer);
 bool bench_peer_ask(const struct bench_peer *peer, enum bench_verb verb, uint32_t id, uint64_t argument);
-int bench_peer_role(int core);
+int bench_peer_role(int core, const char *controller);
 
 /* raw.c: the limits without the library. */
 struct bench_turn {
@@ -174,7 +196,64 @@ extern const struct bench_ball bench_ball_poll, bench_ball_signal;
 /* datapath.c: loops for strace and callgrind. Exit status. */
 int bench_datapath(const char *what, unsigned long count);
 
-/* The loopback controller and this node's id, once per process. */
+/*
+ * tcp.c: the limits of the network without the library. One connection; the server is a process of its own, at the other
+ * node's end.
+ */
+enum bench_tcp_op {
+	BENCH_TCP_ECHO = 1, /* `size` bytes there, as many back, one at a time */
+	BENCH_TCP_PUT,      /* a stream of writes of `size` bytes there, one answer behind the last */
+	BENCH_TCP_GET,      /* the same the other way */
+};
+
+struct bench_tcp_order {
+	uint32_t op;    /* 0: the end */
+	uint32_t spin;  /* both sides poll their socket; else they block in it */
+	uint32_t think; /* ns before each echo, not counted */
+	uint32_t zero;
+	uint64_t size, count; /* of one write; how many */
+};
+
+/* Never returns: runs in a forked child. `ready` is closed as soon as it listens. */
+_Noreturn void bench_tcp_serve(const char *address, unsigned port, int ready);
+bool bench_tcp_connect(const char *address, unsigned port);
+/* Nanoseconds of all of it; negative: told. */
+double bench_tcp_run(struct bench_tcp_order order);
+/* Computes for so long. */
+void bench_tcp_think(uint32_t nanoseconds);
+
+/*
+ * hosts.c: two nodes in network namespaces joined by a veth pair; without the right to make them, two addresses of the
+ * loopback device. The calling process stands for a process of node 1 afterwards.
+ */
+#define BENCH_FAR_NODE 2u
+
+struct bench_hosts {
+	bool namespaces;
+	int near_net, far_net; /* descriptors of the namespaces, -1 */
+	char address[2][16];
+	unsigned port[2], raw_port;
+	char key[96];
+	struct bench_daemon daemon[2];
+	struct bench_peer exporter; /* at node 2, stopped (SIGSTOP) */
+	pid_t raw;
+};
+
+extern struct bench_hosts bench_hosts;
+bool bench_hosts_open(void);
+void bench_hosts_close(void);
+void bench_hosts_abandon(void);
+
+/* net.c: all rows of two hosts, measured in a forked child. To be called before this process uses the library. */
+bool bench_net_group(void);
+void bench_net_abandon(void);
+/* Connects to the exporter's large segment. */
+bool bench_net_connect(rsm_memseg_import_handle_t *handle, rsmapi_barrier_t *barrier);
+/* crowd.c: the rows about many connections, and about none. */
+bool bench_crowd_rows(void);
+
+/* The controller loopback, or the one that bench_controller_name says, and this node's id, once per process. */
+extern const char *bench_controller_name;
 bool bench_controller(rsmapi_controller_handle_t *controller, rsm_node_id_t *node);
 /* Connects to a segment of this node with a barrier initialised. */
 bool bench_connect(rsm_memseg_id_t id, rsm_memseg_import_handle_t *handle, rsmapi_barrier_t *barrier);

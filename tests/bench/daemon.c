@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * An rsmd of our own, on a private socket in a directory of its own, so that the run neither depends on what
- * the machine serves nor disturbs it. It ends with the bench, however that ends.
+ * the machine serves nor disturbs it. It ends with the bench, however that ends. For two hosts there are two.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,8 +26,7 @@ extern char **environ;
 
 static const struct timespec pause_between = {.tv_nsec = 1000000};
 
-pid_t bench_daemon_pid = -1;
-static char directory[64], socket_path[96], config_path[96], log_path[96];
+struct bench_daemon bench_daemon = {.pid = -1};
 
 int bench_daemon_role(const char *socket, const char *config, const char *log)
 {
@@ -41,32 +40,38 @@ int bench_daemon_role(const char *socket, const char *config, const char *log)
 	return 1;
 }
 
-static bool make_directory(void)
+static bool write_config(const struct bench_daemon *daemon, const char *text)
 {
-	static const char text[] = "[node]\nid = 1\n";
-	int fd;
+	ssize_t length = (ssize_t)strlen(text);
+	int fd = open(daemon->config, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 
-	snprintf(directory, sizeof(directory), "/tmp/rsm-bench-XXXXXX");
-	if (!mkdtemp(directory))
-		return bench_problem("%s: %s", directory, strerror(errno));
-	snprintf(socket_path, sizeof(socket_path), "%s/rsmd.sock", directory);
-	snprintf(config_path, sizeof(config_path), "%s/rsmd.conf", directory);
-	snprintf(log_path, sizeof(log_path), "%s/rsmd.log", directory);
-	fd = open(config_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0 || write(fd, text, sizeof(text) - 1) != (ssize_t)sizeof(text) - 1)
-		return bench_problem("%s: %s", config_path, strerror(errno));
+	if (fd < 0 || write(fd, text, (size_t)length) != length)
+		return bench_problem("%s: %s", daemon->config, strerror(errno));
 	close(fd);
-	return setenv("RSM_SOCKET", socket_path, 1) == 0;
+	return true;
+}
+
+static bool make_directory(struct bench_daemon *daemon)
+{
+	snprintf(daemon->directory, sizeof(daemon->directory), "/tmp/rsm-bench-XXXXXX");
+	if (!mkdtemp(daemon->directory)) {
+		daemon->directory[0] = '\0';
+		return bench_problem("directory in /tmp: %s", strerror(errno));
+	}
+	snprintf(daemon->socket, sizeof(daemon->socket), "%s/rsmd.sock", daemon->directory);
+	snprintf(daemon->config, sizeof(daemon->config), "%s/rsmd.conf", daemon->directory);
+	snprintf(daemon->log, sizeof(daemon->log), "%s/rsmd.log", daemon->directory);
+	return true;
 }
 
 /* Whether somebody listens yet. */
-static bool answers(void)
+static bool answers(const struct bench_daemon *daemon)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	bool yes;
 
-	memcpy(address.sun_path, socket_path, sizeof(socket_path));
+	memcpy(address.sun_path, daemon->socket, sizeof(daemon->socket));
 	yes = fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
 	if (fd >= 0)
 		close(fd);
@@ -74,16 +79,16 @@ static bool answers(void)
 }
 
 /* Whether rsmd has ended; if so it is reaped. */
-static bool ended(void)
+static bool ended(const struct bench_daemon *daemon)
 {
-	return waitpid(bench_daemon_pid, NULL, WNOHANG) == bench_daemon_pid;
+	return waitpid(daemon->pid, NULL, WNOHANG) == daemon->pid;
 }
 
 /* What rsmd had to say before it ended. */
-static void show_log(void)
+static void show_log(const struct bench_daemon *daemon)
 {
 	char text[4096];
-	int fd = open(log_path, O_RDONLY | O_CLOEXEC);
+	int fd = open(daemon->log, O_RDONLY | O_CLOEXEC);
 	ssize_t got = fd < 0 ? 0 : read(fd, text, sizeof(text));
 
 	if (got > 0)
@@ -92,74 +97,76 @@ static void show_log(void)
 		close(fd);
 }
 
-bool bench_daemon_start(void)
+bool bench_daemon_start(struct bench_daemon *daemon, const char *config, int core)
 {
 	char role[] = "--role-daemon", name[] = "bench";
-	char *arguments[] = {name, role, socket_path, config_path, log_path, NULL};
+	char *arguments[] = {name, role, daemon->socket, daemon->config, daemon->log, NULL};
 	uint64_t deadline = base_clock_ns() + WAIT_NS;
 	int error;
 
-	if (!make_directory())
+	if (!make_directory(daemon) || !write_config(daemon, config))
 		return false;
-	error = posix_spawn(&bench_daemon_pid, bench_program(), NULL, NULL, arguments, environ);
+	error = posix_spawn(&daemon->pid, bench_program(), NULL, NULL, arguments, environ);
 	if (error)
 		return bench_problem("start of rsmd: %s", strerror(error));
-	while (!answers()) {
-		if (ended()) {
-			bench_daemon_pid = -1;
-			show_log();
-			return bench_problem("rsmd ended instead of listening at %s", socket_path);
+	while (!answers(daemon)) {
+		if (ended(daemon)) {
+			daemon->pid = -1;
+			show_log(daemon);
+			return bench_problem("rsmd ended instead of listening at %s", daemon->socket);
 		}
 		if (base_clock_ns() > deadline)
-			return bench_problem("rsmd does not listen at %s", socket_path);
+			return bench_problem("rsmd does not listen at %s", daemon->socket);
 		nanosleep(&pause_between, NULL);
 	}
-	return bench_pin(bench_daemon_pid, bench_core[1]);
+	return bench_pin_threads(daemon->pid, core);
 }
 
-static void remove_directory(void)
+static void remove_directory(const struct bench_daemon *daemon)
 {
-	unlink(config_path);
-	unlink(log_path);
-	unlink(socket_path);
-	rmdir(directory);
+	if (!daemon->directory[0])
+		return;
+	unlink(daemon->config);
+	unlink(daemon->log);
+	unlink(daemon->socket);
+	rmdir(daemon->directory);
 }
 
-void bench_daemon_stop(void)
+void bench_daemon_stop(struct bench_daemon *daemon)
 {
 	uint64_t deadline = base_clock_ns() + WAIT_NS;
 
-	if (bench_daemon_pid > 0) {
-		kill(bench_daemon_pid, SIGTERM);
-		while (!ended()) {
+	if (daemon->pid > 0) {
+		kill(daemon->pid, SIGTERM);
+		while (!ended(daemon)) {
 			if (base_clock_ns() > deadline) {
 				bench_problem("rsmd does not leave after SIGTERM");
-				kill(bench_daemon_pid, SIGKILL);
-				waitpid(bench_daemon_pid, NULL, 0);
+				kill(daemon->pid, SIGKILL);
+				waitpid(daemon->pid, NULL, 0);
 				break;
 			}
 			nanosleep(&pause_between, NULL);
 		}
-		bench_daemon_pid = -1;
+		daemon->pid = -1;
 	}
-	remove_directory();
+	remove_directory(daemon);
 }
 
-void bench_daemon_abandon(void)
+void bench_daemon_abandon(const struct bench_daemon *daemon)
 {
-	if (bench_daemon_pid > 0)
-		kill(bench_daemon_pid, SIGKILL);
-	remove_directory();
+	if (daemon->pid > 0)
+		kill(daemon->pid, SIGKILL);
+	remove_directory(daemon);
 }
 
 /* A file of rsmd's /proc directory, as text. */
-static bool read_proc(const char *file, char *text, size_t size)
+static bool read_proc(const struct bench_daemon *daemon, const char *file, char *text, size_t size)
 {
 	char path[64];
 	ssize_t got;
 	int fd;
 
-	snprintf(path, sizeof(path), "/proc/%d/%s", (int)bench_daemon_pid, file);
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)daemon->pid, file);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	got = fd < 0 ? -1 : read(fd, text, size - 1);
 	if (fd >= 0)
@@ -170,12 +177,12 @@ static bool read_proc(const char *file, char *text, size_t size)
 	return true;
 }
 
-double bench_daemon_rss(void)
+double bench_daemon_rss(const struct bench_daemon *daemon)
 {
 	char text[4096];
 	const char *line;
 
-	if (!read_proc("status", text, sizeof(text)))
+	if (!read_proc(daemon, "status", text, sizeof(text)))
 		return -1;
 	line = strstr(text, "VmRSS:");
 	return line ? strtod(line + strlen("VmRSS:"), NULL) : -1;
@@ -185,7 +192,7 @@ double bench_daemon_rss(void)
  * utime + stime, the 14th and 15th field, once rsmd sleeps ('S', the 3rd): after a request it spins for a moment.
  * The name before them may hold anything but ends at the last ')'.
  */
-static double ticks_asleep(void)
+double bench_daemon_ticks(const struct bench_daemon *daemon)
 {
 	uint64_t deadline = base_clock_ns() + WAIT_NS;
 	unsigned long user, system;
@@ -193,7 +200,7 @@ static double ticks_asleep(void)
 	char text[1024], state;
 
 	do {
-		if (!read_proc("stat", text, sizeof(text)))
+		if (!read_proc(daemon, "stat", text, sizeof(text)))
 			return -1;
 		fields = strrchr(text, ')');
 		if (!fields || sscanf(fields + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
@@ -210,10 +217,10 @@ bool bench_daemon_rows(void)
 				 .unit = "ticks",
 				 .kind = BENCH_VALUE_MOST,
 				 .goal = 0};
-	double before = ticks_asleep(), after;
+	double before = bench_daemon_ticks(&bench_daemon), after;
 
 	clock_nanosleep(CLOCK_MONOTONIC, 0, &span, NULL);
-	after = ticks_asleep();
+	after = bench_daemon_ticks(&bench_daemon);
 	if (before < 0 || after < 0)
 		return false;
 	idle.ours = after - before;

@@ -32,12 +32,18 @@ extern char **environ;
 
 bool bench_peer_start(struct bench_peer *peer, int core)
 {
-	char number[16], role[] = "--role-peer", name[] = "bench";
-	char *arguments[] = {name, role, number, NULL};
+	return bench_peer_start_on(peer, core, "loopback");
+}
+
+bool bench_peer_start_on(struct bench_peer *peer, int core, const char *controller)
+{
+	char number[16], through[32], role[] = "--role-peer", name[] = "bench";
+	char *arguments[] = {name, role, number, through, NULL};
 	posix_spawn_file_actions_t actions;
 	int pair[2], theirs, error;
 
 	snprintf(number, sizeof(number), "%d", core);
+	snprintf(through, sizeof(through), "%s", controller);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
 		return bench_problem("socket for a peer: %s", strerror(errno));
 	/* Above the numbers that the peer gets, so that one move does not overwrite the other's source. */
@@ -159,10 +165,11 @@ static bool obey(const struct order *order)
 	return false;
 }
 
-int bench_peer_role(int core)
+int bench_peer_role(int core, const char *controller)
 {
 	struct order order;
 
+	bench_controller_name = controller;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (!bench_pin(0, core) || !bench_shared_map(PEER_SHARED))
 		return 1;

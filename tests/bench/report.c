@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The rows: how they are measured in rounds, judged and printed. */
+#include <errno.h>
 #include <jansson.h>
 #include <math.h>
 #include <rsm/ext.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/utsname.h>
 
 #include "bench.h"
@@ -13,8 +15,23 @@
 #define ROUNDS_MAX 32
 #define BUSY       0.5 /* a load average that spoils figures on two cores */
 
-static struct bench_row rows[ROWS_MAX];
-static unsigned row_count;
+/* Strings are constants of the program, at the same addresses in a forked child. */
+static struct {
+	struct bench_row rows[ROWS_MAX];
+	unsigned count;
+	const char *hosts;
+} * report;
+
+bool bench_report_open(void)
+{
+	report = mmap(NULL, sizeof(*report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	return report != MAP_FAILED || bench_problem("memory for the report: %s", strerror(errno));
+}
+
+void bench_report_hosts(const char *hosts)
+{
+	report->hosts = hosts;
+}
 
 static int order(const void *left, const void *right)
 {
@@ -31,8 +48,8 @@ double bench_median(double *values, unsigned count)
 
 void bench_row_add(const struct bench_row *row)
 {
-	if (row_count < ROWS_MAX)
-		rows[row_count++] = *row;
+	if (report->count < ROWS_MAX)
+		report->rows[report->count++] = *row;
 	else
 		bench_problem("more than %d rows: raise ROWS_MAX", ROWS_MAX);
 }
@@ -76,6 +93,10 @@ static bool row_is_ok(const struct bench_row *row)
 		return row_ratio(row) >= goal;
 	case BENCH_VALUE_MOST:
 		return round(row->ours * 100) / 100 <= goal;
+	case BENCH_VALUE_LEAST:
+		return round(row->ours * 100) / 100 >= goal;
+	case BENCH_EXCESS_MOST:
+		return round((row->ours - row->raw) * 100) / 100 <= goal;
 	}
 	return false;
 }
@@ -85,32 +106,55 @@ static void print_figure(char *text, size_t size, const struct bench_row *row, d
 	snprintf(text, size, "%.*f %s", value >= 1000 ? 0 : value >= 100 ? 1 : 2, value, row->unit);
 }
 
+/* "<= 1.10x (note)", "<= 60 us", "<= limit + 100 us". */
+static void print_goal(char *text, size_t size, const struct bench_row *row)
+{
+	bool least = row->kind == BENCH_RATIO_LEAST || row->kind == BENCH_VALUE_LEAST;
+	bool ratio = row->kind == BENCH_RATIO_LEAST || row->kind == BENCH_RATIO_MOST;
+
+	snprintf(text, size, "%s %s%.*f%s%s%s%s%s",
+		 least ? ">=" : "<=", row->kind == BENCH_EXCESS_MOST ? "limit + " : "",
+		 ratio ? 2 : row->goal != floor(row->goal), row->goal, ratio ? "x" : " ",
+		 ratio ? "" : row->unit, row->note ? " (" : "", row->note ? row->note : "",
+		 row->note ? ")" : "");
+}
+
+static void print_row(FILE *out, const struct bench_row *row)
+{
+	char raw[24] = "-", ours[24], ratio[12] = "-", goal[40];
+
+	if (row->limit) {
+		print_figure(raw, sizeof(raw), row, row->raw);
+		snprintf(ratio, sizeof(ratio), "%.2f", row_ratio(row));
+	}
+	print_figure(ours, sizeof(ours), row, row->ours);
+	print_goal(goal, sizeof(goal), row);
+	fprintf(out, "%-39s %12s %12s %6s  %-19s %s\n", row->name, raw, ours, ratio, goal,
+		row_is_ok(row) ? "ok" : "short");
+}
+
+static void print_table(FILE *out, const char *title, bool far)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < report->count; i++) {
+		if (report->rows[i].far != far)
+			continue;
+		if (!any)
+			fprintf(out, "%-39s %12s %12s %6s %-20s %s\n", title, "raw limit", "librsm", "ratio",
+				" goal", "verdict");
+		any = true;
+		print_row(out, &report->rows[i]);
+	}
+}
+
 void bench_report_table(FILE *out)
 {
-	char raw[24], ours[24], ratio[12], goal[32];
 	struct utsname system;
 
-	fprintf(out, "%-39s %12s %12s %6s %-20s %s\n", "one host", "raw limit", "librsm", "ratio", " goal",
-		"verdict");
-	for (unsigned i = 0; i < row_count; i++) {
-		const struct bench_row *row = &rows[i];
-		bool bounds_value = row->kind == BENCH_VALUE_MOST;
-
-		snprintf(raw, sizeof(raw), "-");
-		snprintf(ratio, sizeof(ratio), "-");
-		if (row->limit) {
-			print_figure(raw, sizeof(raw), row, row->raw);
-			snprintf(ratio, sizeof(ratio), "%.2f", row_ratio(row));
-		}
-		print_figure(ours, sizeof(ours), row, row->ours);
-		snprintf(goal, sizeof(goal), "%s %.*f%s%s%s%s%s",
-			 row->kind == BENCH_RATIO_LEAST ? ">=" : "<=",
-			 bounds_value ? row->goal != floor(row->goal) : 2, row->goal,
-			 bounds_value ? " " : "x", bounds_value ? row->unit : "", row->note ? " (" : "",
-			 row->note ? row->note : "", row->note ? ")" : "");
-		fprintf(out, "%-39s %12s %12s %6s  %-19s %s\n", row->name, raw, ours, ratio, goal,
-			row_is_ok(row) ? "ok" : "short");
-	}
+	print_table(out, "one host", false);
+	if (report->hosts)
+		print_table(out, report->hosts, true);
 	if (uname(&system) == 0)
 		fprintf(out, "librsm %s, %s %s, cores %d and %d, load average before: %.2f\n",
 			rsmx_version(NULL), system.sysname, system.release, bench_core[0], bench_core[1],
@@ -121,17 +165,20 @@ void bench_report_table(FILE *out)
 
 bool bench_report_json(FILE *out)
 {
-	static const char *const kinds[] = {"ratio at most", "ratio at least", "value at most"};
+	static const char *const kinds[] = {"ratio at most", "ratio at least", "value at most",
+					    "value at least", "excess over the limit at most"};
 	json_t *list = json_array();
-	json_t *report = json_pack("{s:i,s:s,s:f,s:o}", "schema", 1, "release", rsmx_version(NULL), "load",
-				   bench_load, "rows", list);
+	json_t *tree = json_pack("{s:i,s:s,s:f,s:o}", "schema", 1, "release", rsmx_version(NULL), "load",
+				 bench_load, "rows", list);
 	bool written;
 
-	for (unsigned i = 0; i < row_count; i++) {
-		const struct bench_row *row = &rows[i];
-		json_t *entry = json_pack("{s:s,s:s,s:f,s:f,s:s,s:b}", "name", row->name, "unit", row->unit,
-					  "librsm", row->ours, "goal", row->goal, "goal_bounds",
-					  kinds[row->kind], "ok", row_is_ok(row));
+	if (report->hosts)
+		json_object_set_new(tree, "hosts", json_string(report->hosts));
+	for (unsigned i = 0; i < report->count; i++) {
+		const struct bench_row *row = &report->rows[i];
+		json_t *entry = json_pack("{s:s,s:i,s:s,s:f,s:f,s:s,s:b}", "name", row->name, "hosts",
+					  row->far ? 2 : 1, "unit", row->unit, "librsm", row->ours, "goal",
+					  row->goal, "goal_bounds", kinds[row->kind], "ok", row_is_ok(row));
 
 		if (row->limit) {
 			json_object_set_new(entry, "limit", json_string(row->limit));
@@ -140,8 +187,8 @@ bool bench_report_json(FILE *out)
 		}
 		json_array_append_new(list, entry);
 	}
-	written = report && json_dumpf(report, out, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) == 0;
-	json_decref(report);
+	written = tree && json_dumpf(tree, out, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) == 0;
+	json_decref(tree);
 	fputc('\n', out);
 	return written && fflush(out) == 0;
 }

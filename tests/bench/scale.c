@@ -84,11 +84,11 @@ static double cost_with_few(void)
 static bool cost_with_many(double *cost, double *growth)
 {
 	struct bench_peer exporters[EXPORTERS];
-	double before = bench_daemon_rss();
+	double before = bench_daemon_rss(&bench_daemon);
 	bool ok;
 	unsigned started = publish(exporters, EXPORTERS, SEGMENTS, &ok);
 
-	*growth = bench_daemon_rss() - before;
+	*growth = bench_daemon_rss(&bench_daemon) - before;
 	/* The same ones as with few: the first connect to a segment ever makes its signal memory, which is another cost. */
 	if (ok)
 		*cost = connect_cost(FEW);

@@ -60,7 +60,7 @@ unprivileged() {
 }
 
 @test "help of every command succeeds, has an example and touches no daemon" {
-	for command in status ls show export get put perf version; do
+	for command in status ls show nodes topo ping export get put perf version; do
 		RSM_SOCKET=/nonexistent/socket run -0 "$RSM" "$command" --help
 		[[ $output == "Usage: rsm $command"* ]]
 		[[ $output == *Example:* ]]
@@ -95,6 +95,18 @@ unprivileged() {
 	run -2 "$RSM" perf --tests nonsense
 	[[ $output == *"no test 'nonsense'"* ]]
 	run -2 "$RSM" perf --cpus 0
+	run -2 "$RSM" perf --controller tcp0
+	run -2 "$RSM" nodes surplus
+	run -2 "$RSM" topo surplus
+	run -2 "$RSM" ping
+	run -2 "$RSM" ping seven
+	[[ $output == *"'seven' is not the number of a node"* ]]
+	run -2 "$RSM" ping 7 --count 0
+	run -2 "$RSM" ping 7 --interval -1
+	for nodes in "" , 1, ,1 1,,2 x 4294967296; do
+		run -2 "$RSM" export --nodes "$nodes" "$NODE_DIR/file"
+		[[ $output == *"is not a list of nodes"* ]]
+	done
 }
 
 @test "sizes and addresses that are not all understood are refused" {
@@ -109,7 +121,7 @@ unprivileged() {
 }
 
 @test "no daemon is exit 3" {
-	for command in status ls version "show 0x400000" "get 0x400000" "export $NODE_DIR/file"; do
+	for command in status ls version nodes topo "ping 7" "show 0x400000" "get 0x400000" "export $NODE_DIR/file"; do
 		RSM_SOCKET=/nonexistent/socket run -3 "$RSM" $command
 		[[ $output == *"rsm: "* && $output == *"(RSMERR_CTLR_NOT_PRESENT)"* ]]
 	done
@@ -120,6 +132,7 @@ unprivileged() {
 	[[ $output == "rsm: connect to 7:0x7ffffff0: "*"(RSMERR_SEG_NOT_PUBLISHED)" ]]
 	run -1 "$RSM" show 0x7ffffff0
 	run -1 "$RSM" get 8:0x7ffffff0
+	[[ $output == *"no controller of node 7 leads to node 8"* ]]
 	run -1 "$RSM" get --controller nosuch0 0x7ffffff0
 	[[ $output == *nosuch0* ]]
 }
@@ -129,6 +142,35 @@ unprivileged() {
 	[[ $output == *seven* ]]
 	"$RSM" status --json | python3 -m json.tool >/dev/null
 	[ "$("$RSM" status --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["schema"])')" = 1 ]
+}
+
+@test "topo and ping of a node that is alone" {
+	run -0 "$RSM" topo
+	[[ $output == "node 7"*"no controller but loopback" ]]
+	"$RSM" topo --json | python3 -c '
+import json, sys
+assert json.load(sys.stdin) == {"schema": 1, "node": 7, "controllers": []}'
+	run -0 "$RSM" ping 7 --count 3 --interval 0.01
+	[[ ${lines[0]} == "PING node 7 through loopback" ]]
+	[[ ${lines[3]} =~ ^answer\ from\ node\ 7:\ seq=3\ time=[0-9.]+\ ms$ ]]
+	[[ $output == *"3 sent, 3 answered, 0% lost"*"min/median/max"* ]]
+	"$RSM" ping 7 -c 5 -i 0.01 --json | python3 -c '
+import json, sys
+p = json.load(sys.stdin)
+assert p["schema"] == 1 and p["node"] == 7 and p["controller"] == "loopback", p
+assert p["sent"] == p["answered"] == 5 and 0 < p["min_us"] <= p["median_us"] <= p["max_us"], p'
+	run -1 "$RSM" ping 8 --count 1
+	[[ $output == *"no controller of node 7 leads there"* ]]
+	run -1 "$RSM" ping 8 --count 1 --controller tcp0
+}
+
+@test "ping ends by an interrupt with its figures" {
+	"$RSM" ping 7 --interval 0.05 >"$BATS_TEST_TMPDIR/ping" 3>&- &
+	ping=$!
+	timeout 20 tail -f -n +1 "$BATS_TEST_TMPDIR/ping" | grep -q -m 1 "seq=2"
+	kill -TERM "$ping"
+	wait "$ping"
+	grep -q "min/median/max" "$BATS_TEST_TMPDIR/ping"
 }
 
 @test "version tells both releases" {
@@ -310,7 +352,7 @@ assert a["id"] == int(a["id_hex"], 16)' "$address"
 
 @test "perf measures every test and its JSON is whole" {
 	run -0 "$RSM" perf --list
-	count=${#lines[@]}
+	count=$((${#lines[@]} - 4)) # four are about another node
 	[ "$(nproc)" -gt 1 ] || skip "both sides spin: needs two CPUs"
 	"$RSM" perf --compare --json --duration 0.001 --sizes 8,4k | python3 -c '
 import json, sys
