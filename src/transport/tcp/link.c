@@ -139,6 +139,11 @@ static int judge_welcome(const uint8_t bytes[WIRE_WELCOME_SIZE])
 				   "what answers at the address of the segment's node is no rsmd");
 	if (welcome.code == RSM_SUCCESS)
 		return RSM_SUCCESS;
+	if (welcome.code == RSMERR_CONN_ABORTED) /* the ticket is no longer good */
+		return base_refuse(
+			RSMERR_INTERRUPTED,
+			"the segment was withdrawn, or the path to its node was lost, while it was "
+			"being connected");
 	/* A code that does not exist would be no answer to the application. */
 	const bool known = strcmp(base_code_name(welcome.code), "RSMERR_?") != 0;
 	return base_refuse(known ? welcome.code : RSMERR_REMOTE_NODE_UNREACHABLE,
