@@ -35,14 +35,17 @@ class Event:
     importers' own rsmd is gone; those who sleep find out once a second."""
 
     def __init__(self, name, act, undo=None, silent=False, connect=UNREACHABLE, lands=True, third=(3, 1), calls=CALLS,
-                 alone=False):
+                 alone=False, anew=False):
         self.name, self.act, self.undo, self.silent, self.connect = name, act, undo, silent, connect
-        self.lands, self.third, self.calls, self.alone = lands, third, calls, alone
+        self.lands, self.third, self.calls, self.alone, self.anew = lands, third, calls, alone, anew
 
     def expects(self, call, code):
-        """A connect that was half done says that it was interrupted."""
-        return code in (self.connect, UNREACHABLE, "INTERRUPTED") if call == "connect" and not self.alone else \
-            code == (self.connect if call == "connect" else ABORTED)
+        """A connect that was half done says that it was interrupted; one that was on its way to a node whose rsmd is started
+        anew, that it was not reached."""
+        if call != "connect":
+            return code == ABORTED
+        return code == self.connect or not self.alone and (
+            code == "INTERRUPTED" or self.anew and code == UNREACHABLE)
 
     def bound(self, call, dead_after):
         """Seconds. A connect that finds the path lost waits until it counts as dead before it is refused."""
@@ -175,7 +178,7 @@ def common_events():
         Event("exporter killed", lambda scene: scene.owner.kill(), connect="SEG_NOT_PUBLISHED", lands=False),
         Event("owner's rsmd killed", rsmd(2, kill), rsmd(2, start), lands=False),
         Event("owner's rsmd ended", rsmd(2, stop), rsmd(2, start), lands=False),
-        Event("owner's rsmd started anew", rsmd(2, restart), connect="SEG_NOT_PUBLISHED", lands=False),
+        Event("owner's rsmd started anew", rsmd(2, restart), connect="SEG_NOT_PUBLISHED", lands=False, anew=True),
         Event("all of the owner's node killed", lose_node, rsmd(2, start), lands=False),
         Event("owner's rsmd stands still", rsmd(2, freeze), rsmd(2, thaw), silent=True),
         Event("importer's rsmd killed", rsmd(1, kill), rsmd(1, start), silent=True, connect="CTLR_NOT_PRESENT",
