@@ -14,7 +14,8 @@
  * Blocking     A call that needs the node's service (rsmd) waits for its answer: microseconds as a rule, 30
  *              seconds at the most, and 10 to start it. Data calls between processes of one host block only
  *              while the exporter moves the memory (another segment over it is withdrawn or overlaps it), 60
- *              seconds at the most. Signal waits block as their timeout says.
+ *              seconds at the most. Data calls to another node block until it has answered, and no longer than
+ *              it takes to know that it is dead. Signal waits block as their timeout says.
  * Handles      belong to the process that got them. NULL, freed and foreign handles are refused by
  *              RSMERR_BAD_CTLR_HNDL, RSMERR_BAD_SEG_HNDL or RSMERR_BAD_LOCALMEM_HNDL.
  * Units        Lengths and offsets are bytes; offsets count from the start of the segment; timeouts are
@@ -22,8 +23,8 @@
  * Resources    RSMERR_INSUFFICIENT_MEM and RSMERR_INSUFFICIENT_RESOURCES (segment slots, ids, descriptors;
  *              limits in rsmd.conf) can be had from every call that makes something. RSMERR_INTERNAL_ERROR
  *              is a fault of the library.
- * Aborted      An import handle is aborted when its segment is unpublished or destroyed, or the exporter's
- *              process or node ends. It never recovers. Its mappings stay valid addresses: stores vanish,
+ * Aborted      An import handle is aborted when its segment is unpublished or destroyed, the exporter's
+ *              process or node ends, or the path to that node is lost. It never recovers. Its mappings stay valid addresses: stores vanish,
  *              loads give undefined values. It still has to be unmapped and disconnected.
  * Source       "manual": the Solaris manual page of that name, section 3RSM. "project": where the manual is
  *              silent or contradicts itself, this library's decision; single lines of that kind end with
@@ -76,7 +77,8 @@ int rsm_release_controller(rsmapi_controller_handle_t controller);
 
 /*
  * Tells the limits and abilities of a controller, in *attr. Sizes without a limit are SIZE_MAX rounded down
- * to pages.
+ * to pages. A controller between nodes ("tcp") cannot map: attr_direct_access_sizes and the sizes of import
+ * maps are 0 (segments of the local node can be mapped through it all the same).
  *
  *   RSMERR_BAD_CTLR_HNDL  invalid handle
  *   RSMERR_BAD_ADDR       attr is NULL
@@ -236,9 +238,11 @@ int rsm_memseg_export_republish(rsm_memseg_export_handle_t memseg, rsmapi_access
  *   RSMERR_BAD_SEG_HNDL               im_memseg is NULL [project]; from here on *im_memseg is NULL on error
  *   RSMERR_INSUFFICIENT_MEM           no memory
  *   RSMERR_PERM_DENIED                perm has bits outside RSM_PERM_RDWR
- *   RSMERR_INSUFFICIENT_RESOURCES     no descriptor, or max-segments of the node reached
+ *   RSMERR_INSUFFICIENT_RESOURCES     no descriptor, or max-segments of the node reached; the controller
+ *                                     encrypts and librsm-tls.so.2 cannot be loaded
  *   RSMERR_CTLR_NOT_PRESENT           the controller has gone; loopback to another node
- *   RSMERR_REMOTE_NODE_UNREACHABLE    no such node, or no path to it on this controller [project]
+ *   RSMERR_REMOTE_NODE_UNREACHABLE    no such node, or no path to it on this controller; it does not answer;
+ *                                     its address cannot be reached from this process [project]
  *   RSMERR_SEG_NOT_PUBLISHED          no such segment there
  *   RSMERR_SEG_NOT_PUBLISHED_TO_NODE  the access list does not name this node
  *   RSMERR_INTERRUPTED                the exporter withdrew the segment, or a signal handler ran, meanwhile
@@ -269,7 +273,10 @@ int rsm_memseg_import_disconnect(rsm_memseg_import_handle_t im_memseg);
  * alignment. No mapping is needed. Count or length 0: all checks, then success.
  *
  * Implicit mode: on success the data has arrived. Explicit mode: completion and errors are known when the
- * enclosing barrier is closed; no barrier needs to exist.
+ * enclosing barrier is closed; no barrier needs to exist. Between nodes and inside such a span that means:
+ * what a put takes may be changed as soon as it returns; what a get gives is in datap or dst_addr, which must
+ * stay, when the span is ordered or closed, and not before. A get outside a span is complete on return.
+ * Signal handlers do not end get and put.
  *
  * Errors of all ten:
  *
@@ -282,7 +289,8 @@ int rsm_memseg_import_disconnect(rsm_memseg_import_handle_t im_memseg);
  *   RSMERR_CONN_ABORTED           the connection is aborted [project: in explicit mode too], or was aborted
  *                                 during an implicit transfer, whatever else happened
  *   RSMERR_BARRIER_OPEN_FAILED    implicit mode: the interconnect refused to begin
- *   RSMERR_BARRIER_FAILURE        implicit mode: the interconnect failed meanwhile
+ *   RSMERR_BARRIER_FAILURE        implicit mode: the interconnect failed meanwhile, or the exporter's memory
+ *                                 (a file that was cut short) is not there
  *   RSMERR_INSUFFICIENT_RESOURCES the segment could not be mapped inside the library
  * Source: manual rsm_memseg_import_get, rsm_memseg_import_put; whole segment and any right: project.
  */
@@ -330,9 +338,10 @@ int rsm_memseg_import_put(rsm_memseg_import_handle_t im_memseg, off_t offset, vo
 /*
  * Writes the entries of a vector, in order, to one import segment. Implicit mode: each entry is complete
  * before the next begins and the first error stops; entry k failed: io_residual_count = io_request_count -
- * k, entries before k are done, those after untouched. Explicit mode: as for put. Only io_residual_count is
- * written: 0 on success, io_request_count after an error before any transfer [project]. No barrier is
- * needed in either mode. With RSM_IMPLICIT_SIGPOST complete success posts one event to the exporter
+ * k, entries before k are done, those after untouched (between nodes, where a vector is one exchange, they may
+ * be done if the exporter's memory could not take entry k). Explicit mode: as for put. Only
+ * io_residual_count is written: 0 on success, io_request_count after an error before any transfer [project].
+ * No barrier is needed in either mode. With RSM_IMPLICIT_SIGPOST complete success posts one event to the exporter
  * (RSM_SIGPOST_NO_ACCUMULATE is passed on); an error of that post is the result, with residual 0.
  *
  *   RSMERR_BAD_SGIO                 sg_io is NULL
@@ -403,7 +412,8 @@ int rsm_free_localmemory_handle(rsmapi_controller_handle_t handle, rsm_localmemo
  *   RSMERR_CONN_ABORTED            the connection is aborted
  *   RSMERR_BAD_PERMS               the connection lacks a right of perm
  *   RSMERR_INSUFFICIENT_RESOURCES  mappings or address space are short
- *   RSMERR_MAP_FAILED              impossible for another reason
+ *   RSMERR_MAP_FAILED              impossible for another reason: the segment is on another node. get and put
+ *                                  (rsm_memseg_import_get, rsm_memseg_import_put) reach it
  * Source: manual rsm_memseg_import_map.
  */
 int rsm_memseg_import_map(rsm_memseg_import_handle_t im_memseg, void **address, rsm_attribute_t attr,
@@ -434,8 +444,9 @@ int rsm_memseg_import_init_barrier(rsm_memseg_import_handle_t im_memseg, rsm_bar
 				   rsmapi_barrier_t *barrier);
 
 /*
- * Begins a span of accesses; one that is open begins anew and forgets its errors. Moves no data and
- * excludes nobody. Succeeds on an aborted connection: close reports it.
+ * Begins a span of accesses; one that is open begins anew and forgets its errors (between nodes it waits for
+ * what was asked for in it). Moves no data and excludes nobody. Succeeds on an aborted connection: close
+ * reports it.
  *
  *   RSMERR_BAD_BARRIER_PTR        barrier is NULL
  *   RSMERR_BARRIER_UNINITIALIZED  not initialised, destroyed, or its handle was disconnected
@@ -502,11 +513,14 @@ int rsm_memseg_import_get_mode(rsm_memseg_import_handle_t im_memseg, rsm_barrier
  * dropped. flags: RSM_SIGPOST_NO_ACCUMULATE drops the event where one is waiting already; other bits are
  * ignored. Data put before in implicit mode is seen by whoever waited for the event; in explicit mode, and
  * after stores through a mapping, close or order the barrier first. Never waits for a receiver; where one
- * polls a descriptor, and at the first post of an export, rsmd is asked.
+ * polls a descriptor, and at the first post of an export, rsmd is asked. Of an import of another node's
+ * segment it returns when that node has counted the event.
  *
  *   RSMERR_BAD_SEG_HNDL             invalid handle
  *   RSMERR_CONN_ABORTED             import handle: the connection is aborted [project]
  *   RSMERR_REMOTE_NODE_UNREACHABLE  import handle: no path to the exporter's node
+ *   RSMERR_BARRIER_FAILURE          import handle, between nodes: an earlier put in explicit mode failed, and
+ *                                   no event was posted [project]
  * Source: manual rsm_intr_signal_post.
  */
 int rsm_intr_signal_post(void *memseg, uint_t flags);

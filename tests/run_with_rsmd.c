@@ -4,7 +4,11 @@
  * RSM_TEST_RSMD_PID its process. Afterwards rsmd must have survived and leave nothing behind, nor may the command
  * leave a process.
  *
- *     run_with_rsmd [--uid UID] [--no-rsmd] RSMD COMMAND [ARGUMENT...]
+ *     run_with_rsmd [--uid UID] [--no-rsmd | --tcp | --pair] RSMD COMMAND [ARGUMENT...]
+ *
+ * --tcp gives the node a controller tcp0 through which it reaches its own segments. --pair starts two nodes, 1 and 2, joined by
+ * tcp0: RSM_SOCKET is the first one's; the second one's is in RSM_TEST_PEER_SOCKET, its number in RSM_TEST_PEER_NODE, its process in
+ * RSM_TEST_PEER_RSMD_PID.
  *
  * --uid runs all of it as that unprivileged user; 77 (skipped) when this process is not root or that user cannot
  * reach the programs. --no-rsmd starts none and only watches over what is left.
@@ -25,13 +29,14 @@
 
 struct options {
 	long uid; /* -1: as we are */
-	bool no_rsmd;
+	bool no_rsmd, tcp, pair;
 	char **command; /* rsmd, then the command */
 };
 
 static void usage(const char *program)
 {
-	fprintf(stderr, "usage: %s [--uid UID] [--no-rsmd] RSMD COMMAND [ARGUMENT...]\n", program);
+	fprintf(stderr, "usage: %s [--uid UID] [--no-rsmd | --tcp | --pair] RSMD COMMAND [ARGUMENT...]\n",
+		program);
 	exit(2);
 }
 
@@ -45,6 +50,10 @@ static struct options read_options(int argc, char **argv)
 			options.uid = strtol(argv[++at], NULL, 10);
 		else if (strcmp(argv[at], "--no-rsmd") == 0)
 			options.no_rsmd = true;
+		else if (strcmp(argv[at], "--tcp") == 0)
+			options.tcp = true;
+		else if (strcmp(argv[at], "--pair") == 0)
+			options.pair = true;
 		else
 			usage(argv[0]);
 	}
@@ -98,8 +107,17 @@ static int run(char **command)
 	return WEXITSTATUS(status);
 }
 
+static bool is_node(const struct daemon *nodes, unsigned count, pid_t pid)
+{
+	for (unsigned at = 0; at < count; at++) {
+		if (nodes[at].pid == pid)
+			return true;
+	}
+	return false;
+}
+
 /* Orphans come to us. All that is still there is killed and, unless it was about to end, reported. */
-static bool reap(pid_t except)
+static bool reap(const struct daemon *nodes, unsigned count)
 {
 	char path[64], list[1024] = "";
 	bool clean = true;
@@ -113,7 +131,7 @@ static bool reap(pid_t except)
 	char *rest = list;
 	for (char *word; (word = strtok_r(rest, " \n", &rest));) {
 		pid_t pid = (pid_t)strtol(word, NULL, 10);
-		if (pid == except || pid <= 0 || daemon_wait(pid, 2000) >= 0)
+		if (is_node(nodes, count, pid) || pid <= 0 || daemon_wait(pid, 2000) >= 0)
 			continue;
 		printf("FAIL process %d was left behind\n", (int)pid);
 		clean = false;
@@ -123,31 +141,57 @@ static bool reap(pid_t except)
 	return clean;
 }
 
+static bool start(struct daemon *daemon, unsigned node, const struct options *options)
+{
+	static const char extra[] = "max-segments = 65535\n";
+	bool prepared = options->tcp || options->pair
+				? daemon_prepare_tcp(daemon, node + 1, options->pair ? 2 : 1, extra)
+				: daemon_prepare(daemon, DAEMON_CONFIG("max-segments = 65535\n"));
+
+	return prepared && daemon_start(daemon);
+}
+
+static void announce(const struct daemon *nodes, unsigned count)
+{
+	char pid[16];
+
+	if (count > 0) {
+		setenv("RSM_SOCKET", nodes[0].socket, 1);
+		snprintf(pid, sizeof(pid), "%d", (int)nodes[0].pid);
+		setenv("RSM_TEST_RSMD_PID", pid, 1);
+	}
+	if (count > 1) {
+		setenv("RSM_TEST_PEER_SOCKET", nodes[1].socket, 1);
+		setenv("RSM_TEST_PEER_NODE", "2", 1);
+		snprintf(pid, sizeof(pid), "%d", (int)nodes[1].pid);
+		setenv("RSM_TEST_PEER_RSMD_PID", pid, 1);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct options options = read_options(argc, argv);
-	struct daemon daemon = {.pid = -1};
-	char pid[16];
+	struct daemon nodes[2] = {{.pid = -1}, {.pid = -1}};
+	const unsigned count = options.no_rsmd ? 0 : options.pair ? 2 : 1;
+	unsigned started = 0;
+	int status = 1;
 
 	if (options.uid >= 0)
 		become((uid_t)options.uid, options.command);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	setenv("RSM_TEST_RSMD", options.command[0], 1);
-	if (!options.no_rsmd) {
-		if (!daemon_prepare(&daemon, DAEMON_CONFIG("max-segments = 65535\n")) ||
-		    !daemon_start(&daemon))
-			return 1;
-		setenv("RSM_SOCKET", daemon.socket, 1);
-		snprintf(pid, sizeof(pid), "%d", (int)daemon.pid);
-		setenv("RSM_TEST_RSMD_PID", pid, 1);
-	}
-	int status = run(options.command + 1);
-	if (!reap(daemon.pid))
-		status = 1;
-	if (!options.no_rsmd) {
-		if (!daemon_stop(&daemon) && status != 1)
+	while (started < count && start(&nodes[started], started, &options))
+		started++;
+	if (started == count) {
+		announce(nodes, count);
+		status = run(options.command + 1);
+		if (!reap(nodes, count))
 			status = 1;
-		if (!daemon_remove(&daemon))
+	}
+	for (unsigned at = 0; at < started; at++) {
+		if (!daemon_stop(&nodes[at]))
+			status = 1;
+		if (!daemon_remove(&nodes[at]))
 			status = 1;
 	}
 	return status;

@@ -49,9 +49,9 @@ typedef struct {
 	rsmx_state_t     state;
 	rsm_node_id_t    node;          /* node that owns the memory */
 	rsm_memseg_id_t  segment_id;    /* 0 for an export that is not published */
-	int32_t          peer_pid;      /* import: the exporter; export: this process; 0 unknown */
+	int32_t          peer_pid;      /* import: the exporter, on its node; export: this process; 0 unknown */
 	uint32_t         peer_uid;      /* import: the exporter's effective uid; export: own */
-	uint32_t         importers;     /* import handles connected now, on all nodes */
+	uint32_t         importers;     /* import handles connected now, on all nodes; 0: import of another node */
 	uint32_t         pending;       /* events that a signal wait would consume now */
 } rsmx_segment_info_t;
 

@@ -9,9 +9,10 @@
 
 #include "rsmd/import.h"
 #include "rsmd/peer.h"
+#include "wire/frame.h"
 
 enum rsmd_away_state {
-	RSMD_AWAY_WAITING, /* for the path to come up, until `expires_ns` */
+	RSMD_AWAY_WAITING, /* for the path to come up, as long as its peer is awaited */
 	RSMD_AWAY_ASKED,   /* PeerConnect is out */
 	RSMD_AWAY_REFUSED, /* code and reason wait for ConnectResult */
 	RSMD_AWAY_GRANTED, /* connected; the answer waits for ConnectResult, or was fetched */
@@ -24,8 +25,9 @@ struct rsmd_away {
 	enum rsmd_away_state state;
 	uint32_t segment_id;
 	uint32_t slot; /* in the status table */
-	uint64_t expires_ns;
-	int code; /* refused */
+	uint32_t permission;
+	bool fetched; /* the client has the outcome */
+	int code;     /* refused */
 	char *reason;
 	uint64_t guest_id, length; /* granted */
 	int32_t exporter_pid;
@@ -39,13 +41,22 @@ int rsmd_away_connect(struct rsmd_client *client, const struct rsmd_controller *
 		      const Wire__Connect *asked, struct rsmd_answer *answer);
 void rsmd_away_end(struct rsmd_away *away); /* disconnect, or the client's death */
 
+static inline bool rsmd_away_is_aborted(const struct rsmd_away *away)
+{
+	return away->state == RSMD_AWAY_ABORTED;
+}
+
 /* Messages of a peer. */
 void rsmd_away_connected(struct rsmd_peer *peer, const Wire__PeerConnected *said);
 void rsmd_away_aborted(struct rsmd_peer *peer, const Wire__PeerAborted *said);
 void rsmd_away_signalled(struct rsmd_peer *peer, const Wire__PeerSignal *said);
 
-/* The path is up: asks for all that waited. The path is lost: aborts those that were granted, refuses the others. */
+/*
+ * The path is up: asks for all that wait. The path is lost: aborts those that were granted, refuses those that were asked for. It
+ * stays down: refuses those that wait.
+ */
 void rsmd_aways_ask(struct rsmd_peer *peer);
 void rsmd_aways_lose(struct rsmd_peer *peer, const char *reason);
+void rsmd_aways_expire(struct rsmd_peer *peer);
 
 #endif

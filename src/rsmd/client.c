@@ -55,6 +55,7 @@ static const struct {
 	[WIRE__REQUEST__BODY_RING] = {rsmd_signal_ring, false},
 	[WIRE__REQUEST__BODY_TOPOLOGY] = {rsmd_topology_tell, false},
 	[WIRE__REQUEST__BODY_STATUS] = {rsmd_status_tell, false},
+	[WIRE__REQUEST__BODY_CONNECT_RESULT] = {rsmd_away_result, false},
 };
 
 void rsmd_answer_add_fd(struct rsmd_answer *answer, int fd, bool once)
@@ -325,6 +326,7 @@ static void client_free(struct rsmd_client *client)
 	base_fd_close(&client->pidfd);
 	while (client->answer_fd_count)
 		base_fd_close(&client->answer_fds[--client->answer_fd_count]);
+	rsmd_signals_end(&client->away_signals);
 	free(client->answer);
 	free(client->groups);
 	free(client->refusal_reason);
@@ -355,6 +357,7 @@ void rsmd_client_accept(int socket)
 	}
 	client->socket = socket;
 	client->pidfd = -1;
+	rsmd_signals_init(&client->away_signals);
 	int code = client_start(client);
 	if (code && !client_refuse(client, code)) {
 		client_free(client);

@@ -9,6 +9,7 @@
 
 #include "rsmd/access.h"
 #include "rsmd/rsmd.h"
+#include "rsmd/signal.h"
 #include "segment/extent.h"
 #include "wire/packet.h"
 #include "wire/rsm.pb-c.h"
@@ -40,6 +41,7 @@ struct rsmd_client {
 	struct rsmd_object *objects; /* utlists */
 	struct rsmd_export *exports;
 	struct rsmd_import *imports;
+	struct rsmd_signals away_signals; /* of its imports of other nodes' segments */
 	size_t export_count, import_count;
 	struct rsmd_client *prev, *next;
 };
@@ -56,6 +58,7 @@ struct rsmd_answer {
 	char *text;                 /* freed after sending */
 	struct rsmd_import *import; /* taken back when the answer cannot be sent */
 	struct rsmd_object *object;
+	Wire__Remote remote;
 	union {
 		Wire__HelloReply hello;
 		Wire__ObjectReply object;
@@ -104,6 +107,7 @@ RSMD_HANDLER(rsmd_export_publish);
 RSMD_HANDLER(rsmd_export_unpublish);
 RSMD_HANDLER(rsmd_export_reserve);
 RSMD_HANDLER(rsmd_export_unreserve);
+RSMD_HANDLER(rsmd_away_result);
 RSMD_HANDLER(rsmd_import_connect);
 RSMD_HANDLER(rsmd_import_layout);
 RSMD_HANDLER(rsmd_import_disconnect);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "rsmd/config.h"
+#include "rsmd/config_reader.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -12,18 +12,7 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
-/* One reading of a file. inih goes on after an error; the first one counts. */
-struct reader {
-	struct rsmd_config *config;
-	char problem[256]; /* "" while all is well */
-};
-
-struct key {
-	const char *name;
-	bool (*set)(struct reader *reader, const char *value);
-};
-
-__attribute__((format(printf, 2, 3))) static bool wrong(struct reader *reader, const char *format, ...)
+bool rsmd_config_wrong(struct rsmd_config_reader *reader, const char *format, ...)
 {
 	va_list arguments;
 	if (reader->problem[0])
@@ -31,11 +20,11 @@ __attribute__((format(printf, 2, 3))) static bool wrong(struct reader *reader, c
 	va_start(arguments, format);
 	vsnprintf(reader->problem, sizeof(reader->problem), format, arguments);
 	va_end(arguments);
+	reader->problem_line = reader->line;
 	return false;
 }
 
-/* Digits only (strtoull alone takes signs and blanks); *end is what follows them. */
-static bool parse_number(const char *text, int base, uint64_t *number, const char **end)
+bool rsmd_config_number(const char *text, int base, uint64_t *number, const char **end)
 {
 	char *stop;
 	if (!isdigit((unsigned char)text[0]))
@@ -46,59 +35,19 @@ static bool parse_number(const char *text, int base, uint64_t *number, const cha
 	return errno == 0;
 }
 
-static bool parse_bounded(struct reader *reader, const char *key, const char *value, uint64_t low,
-			  uint64_t high, uint32_t *result)
+bool rsmd_config_bounded(struct rsmd_config_reader *reader, const char *key, const char *value, uint64_t low,
+			 uint64_t high, uint32_t *result)
 {
 	uint64_t number;
 	const char *end;
-	if (!parse_number(value, 10, &number, &end) || *end || number < low || number > high)
-		return wrong(reader, "%s = %.64s: a number from %llu to %llu is expected", key, value,
-			     (unsigned long long)low, (unsigned long long)high);
+	if (!rsmd_config_number(value, 10, &number, &end) || *end || number < low || number > high)
+		return rsmd_config_wrong(reader, "%s = %.64s: a number from %llu to %llu is expected", key,
+					 value, (unsigned long long)low, (unsigned long long)high);
 	*result = (uint32_t)number;
 	return true;
 }
 
-static bool set_id(struct reader *reader, const char *value)
-{
-	return parse_bounded(reader, "id", value, 0, UINT32_MAX, &reader->config->node_id);
-}
-
-static bool set_name(struct reader *reader, const char *value)
-{
-	if (!value[0] || strlen(value) >= RSMD_NAME_MAX)
-		return wrong(reader, "name = %.80s: 1 to %d characters are expected", value,
-			     RSMD_NAME_MAX - 1);
-	strcpy(reader->config->node_name, value);
-	return true;
-}
-
-static bool set_max_segments(struct reader *reader, const char *value)
-{
-	return parse_bounded(reader, "max-segments", value, 1, 65535, &reader->config->max_segments);
-}
-
-static bool set_max_exported(struct reader *reader, const char *value)
-{
-	struct rsmd_config *config = reader->config;
-	if (!parse_bounded(reader, "max-exported-memory", value, 0, 100, &config->max_exported_percent))
-		return false;
-	struct sysinfo info;
-	uint64_t pages = sysinfo(&info) ? 0 : (uint64_t)info.totalram * info.mem_unit / 4096;
-	config->max_exported_bytes = pages * config->max_exported_percent / 100 * 4096;
-	return true;
-}
-
-static bool set_socket_mode(struct reader *reader, const char *value)
-{
-	uint64_t mode;
-	const char *end;
-	if (!parse_number(value, 8, &mode, &end) || *end || mode > 0777)
-		return wrong(reader, "socket-mode = %.64s: an octal mode from 0 to 0777 is expected", value);
-	reader->config->socket_mode = (mode_t)mode;
-	return true;
-}
-
-static bool set_idle_exit(struct reader *reader, const char *value)
+bool rsmd_config_time(struct rsmd_config_reader *reader, const char *key, const char *value, uint64_t *ms)
 {
 	static const struct {
 		const char *unit;
@@ -106,25 +55,77 @@ static bool set_idle_exit(struct reader *reader, const char *value)
 	} units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
 	uint64_t number;
 	const char *end;
-	if (parse_number(value, 10, &number, &end) && number <= UINT32_MAX)
+	if (rsmd_config_number(value, 10, &number, &end) && number <= UINT32_MAX)
 		for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
 			if (!strcmp(end, units[i].unit)) {
-				reader->config->idle_exit_ms = number * units[i].ms;
+				*ms = number * units[i].ms;
 				return true;
 			}
-	return wrong(reader, "idle-exit = %.64s: a number with the unit ms, s, m or h is expected, as in 30s",
-		     value);
+	return rsmd_config_wrong(reader,
+				 "%s = %.64s: a number with the unit ms, s, m or h is expected, as in 30s",
+				 key, value);
 }
 
-static bool set_userfaultfd(struct reader *reader, const char *value)
+bool rsmd_config_yes(struct rsmd_config_reader *reader, const char *key, const char *value, bool *result)
 {
 	if (strcmp(value, "yes") && strcmp(value, "no"))
-		return wrong(reader, "userfaultfd = %.64s: yes or no is expected", value);
-	reader->config->userfaultfd = !strcmp(value, "yes");
+		return rsmd_config_wrong(reader, "%s = %.64s: yes or no is expected", key, value);
+	*result = !strcmp(value, "yes");
 	return true;
 }
 
-static const struct key node_keys[] = {
+static bool set_id(struct rsmd_config_reader *reader, const char *value)
+{
+	return rsmd_config_bounded(reader, "id", value, 0, UINT32_MAX, &reader->config->node_id);
+}
+
+static bool set_name(struct rsmd_config_reader *reader, const char *value)
+{
+	if (!value[0] || strlen(value) >= RSMD_NAME_MAX)
+		return rsmd_config_wrong(reader, "name = %.80s: 1 to %d characters are expected", value,
+					 RSMD_NAME_MAX - 1);
+	strcpy(reader->config->node_name, value);
+	return true;
+}
+
+static bool set_max_segments(struct rsmd_config_reader *reader, const char *value)
+{
+	return rsmd_config_bounded(reader, "max-segments", value, 1, 65535, &reader->config->max_segments);
+}
+
+static bool set_max_exported(struct rsmd_config_reader *reader, const char *value)
+{
+	struct rsmd_config *config = reader->config;
+	if (!rsmd_config_bounded(reader, "max-exported-memory", value, 0, 100, &config->max_exported_percent))
+		return false;
+	struct sysinfo info;
+	uint64_t pages = sysinfo(&info) ? 0 : (uint64_t)info.totalram * info.mem_unit / 4096;
+	config->max_exported_bytes = pages * config->max_exported_percent / 100 * 4096;
+	return true;
+}
+
+static bool set_socket_mode(struct rsmd_config_reader *reader, const char *value)
+{
+	uint64_t mode;
+	const char *end;
+	if (!rsmd_config_number(value, 8, &mode, &end) || *end || mode > 0777)
+		return rsmd_config_wrong(
+			reader, "socket-mode = %.64s: an octal mode from 0 to 0777 is expected", value);
+	reader->config->socket_mode = (mode_t)mode;
+	return true;
+}
+
+static bool set_idle_exit(struct rsmd_config_reader *reader, const char *value)
+{
+	return rsmd_config_time(reader, "idle-exit", value, &reader->config->idle_exit_ms);
+}
+
+static bool set_userfaultfd(struct rsmd_config_reader *reader, const char *value)
+{
+	return rsmd_config_yes(reader, "userfaultfd", value, &reader->config->userfaultfd);
+}
+
+static const struct rsmd_config_key node_keys[] = {
 	{"id", set_id},
 	{"idle-exit", set_idle_exit},
 	{"max-exported-memory", set_max_exported},
@@ -134,58 +135,46 @@ static const struct key node_keys[] = {
 	{"userfaultfd", set_userfaultfd},
 };
 
-/* Type and unit number, as rsm_get_controller takes them: letters, then digits. */
-static bool controller_name(struct reader *reader, const char *text, char *name)
+static bool on_node(struct rsmd_config_reader *reader, const char *key, const char *value)
 {
-	size_t letters = 0;
-	while (isalpha((unsigned char)text[letters]))
-		letters++;
-	size_t digits = strspn(text + letters, "0123456789");
-	if (!letters || !digits || text[letters + digits] || letters + digits >= RSMD_NAME_MAX)
-		return wrong(reader, "[controller %.64s]: a name is letters and a unit number, as in shm0",
-			     text);
-	if (letters == 8 && !strncasecmp(text, "loopback", 8))
-		return wrong(reader, "[controller %.64s]: loopback always exists and cannot be configured",
-			     text);
-	for (size_t i = 0; i <= letters + digits; i++)
-		name[i] = (char)tolower((unsigned char)text[i]);
-	return true;
-}
-
-static bool set_controller(struct reader *reader, const char *title, const char *key, const char *value)
-{
-	struct rsmd_config *config = reader->config;
-	char name[RSMD_NAME_MAX];
-	if (!controller_name(reader, title + strspn(title, " "), name))
-		return false;
-	if (strcmp(key, "type"))
-		return wrong(reader, "unknown key %.64s in [controller %s]: type is known", key, name);
-	if (strcmp(value, "local"))
-		return wrong(reader, "type = %.64s: not a type of controller of this release; local is known",
-			     value);
-	if (rsmd_config_controller(config, name))
-		return wrong(reader, "controller %s is there twice", name);
-	if (config->controller_count == 1 + RSMD_CONTROLLERS_MAX)
-		return wrong(reader, "more than %d controllers", RSMD_CONTROLLERS_MAX);
-	struct rsmd_controller *controller = &config->controllers[config->controller_count++];
-	strcpy(controller->name, name);
-	strcpy(controller->type, "local");
-	return true;
+	for (size_t i = 0; i < sizeof(node_keys) / sizeof(node_keys[0]); i++)
+		if (!strcmp(key, node_keys[i].name))
+			return node_keys[i].set(reader, value);
+	return rsmd_config_wrong(reader, "unknown key %.64s in [node]", key);
 }
 
 static int on_key(void *context, const char *section, const char *key, const char *value)
 {
-	struct reader *reader = context;
+	struct rsmd_config_reader *reader = context;
+	bool begins = strcmp(section, reader->section) != 0;
+	reader->section[0] = '\0';
+	strncat(reader->section, section, sizeof(reader->section) - 1);
 	if (!strncmp(section, "controller ", 11))
-		return set_controller(reader, section + 11, key, value);
-	if (strcmp(section, "node"))
-		return wrong(reader,
-			     "%.64s in unknown section [%.64s]: [node] and [controller NAME] are known", key,
-			     section);
-	for (size_t i = 0; i < sizeof(node_keys) / sizeof(node_keys[0]); i++)
-		if (!strcmp(key, node_keys[i].name))
-			return node_keys[i].set(reader, value);
-	return wrong(reader, "unknown key %.64s in [node]", key);
+		return rsmd_config_on_controller(reader, section + 11, begins, key, value);
+	if (!strncmp(section, "peer ", 5))
+		return rsmd_config_on_peer(reader, section + 5, begins, key, value);
+	if (!strcmp(section, "cluster"))
+		return rsmd_config_cluster(reader, key, value);
+	if (!strcmp(section, "node"))
+		return on_node(reader, key, value);
+	return rsmd_config_wrong(reader,
+				 "%.64s in unknown section [%.64s]: [node], [cluster], [controller NAME] and "
+				 "[peer NUMBER] are "
+				 "known",
+				 key, section);
+}
+
+/* A source of lines for inih, which does not tell their numbers. */
+struct lines {
+	FILE *file;
+	struct rsmd_config_reader *reader;
+};
+
+static char *next_line(char *text, int size, void *context)
+{
+	struct lines *lines = context;
+	lines->reader->line++;
+	return fgets(text, size, lines->file);
 }
 
 void rsmd_config_defaults(struct rsmd_config *config)
@@ -196,6 +185,8 @@ void rsmd_config_defaults(struct rsmd_config *config)
 	config->socket_mode = 0666;
 	config->idle_exit_ms = 30000;
 	config->userfaultfd = true;
+	config->dead_after_ms = 3000;
+	config->threads = 2;
 	if (gethostname(config->node_name, sizeof(config->node_name) - 1))
 		strcpy(config->node_name, "localhost");
 	config->controller_count = 1;
@@ -205,16 +196,20 @@ void rsmd_config_defaults(struct rsmd_config *config)
 
 bool rsmd_config_read(struct rsmd_config *config, const char *path, bool must_exist, char *error, size_t size)
 {
-	struct reader reader = {.config = config};
-	FILE *file = fopen(path, "re");
-	if (!file) {
+	struct rsmd_config_reader reader = {.config = config};
+	struct lines lines = {fopen(path, "re"), &reader};
+	if (!lines.file) {
 		if (errno == ENOENT && !must_exist)
 			return true;
 		snprintf(error, size, "%s: %s", path, strerror(errno));
 		return false;
 	}
-	int line = ini_parse_file(file, on_key, &reader);
-	fclose(file);
+	int line = ini_parse_stream(next_line, &lines, on_key, &reader);
+	fclose(lines.file);
+	if (!line && !rsmd_config_resolve(&reader))
+		line = reader.problem_line;
+	free(reader.peer_lines);
+	free(reader.paths);
 	if (!line)
 		return true;
 	if (line < 0)

@@ -69,6 +69,12 @@ void rsmd_config_defaults(struct rsmd_config *config);
 bool rsmd_config_read(struct rsmd_config *config, const char *path, bool must_exist, char *error,
 		      size_t size);
 
+/*
+ * A private daemon serves one user of this host and has no part in a cluster: takes tcp controllers and peers out. Returns the
+ * number of controllers that went.
+ */
+size_t rsmd_config_make_private(struct rsmd_config *config);
+
 /* The controller of that name (case does not matter), or NULL. */
 const struct rsmd_controller *rsmd_config_controller(const struct rsmd_config *config, const char *name);
 

@@ -29,6 +29,9 @@ struct rsmd_guest {
 	UT_hash_handle hh_ticket;
 };
 
+/* False: no memory. */
+bool rsmd_guests_open(void);
+
 /* Messages of a peer. */
 void rsmd_guest_connect(struct rsmd_peer *peer, const Wire__PeerConnect *asked);
 void rsmd_guest_disconnect(struct rsmd_peer *peer, const Wire__PeerDisconnect *said);
@@ -38,7 +41,7 @@ struct rsmd_guest *rsmd_guest_claim(const struct wire_ticket *ticket);
 /* For TLS, before the claim: the secret of a ticket that is still good. */
 const uint8_t *rsmd_guest_secret(uint64_t ticket_id);
 
-/* Forced disconnect: fences, tells the other node. Of one (withdrawal), of all of a peer (its stream has ended: not told). */
+/* Forced disconnect: fences, tells the other node, frees. Of one (withdrawal), of all of a peer (its stream has ended: not told). */
 void rsmd_guest_abort(struct rsmd_guest *guest, int code, const char *reason);
 void rsmd_guests_lose(struct rsmd_peer *peer);
 

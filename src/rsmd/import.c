@@ -9,7 +9,9 @@
 
 #include "base/fd.h"
 #include "base/reason.h"
+#include "rsmd/away.h"
 #include "rsmd/export.h"
+#include "rsmd/guest.h"
 #include "segment/memfd.h"
 
 struct rsmd_import *rsmd_import_find(const struct rsmd_client *client, uint64_t id)
@@ -22,7 +24,7 @@ struct rsmd_import *rsmd_import_find(const struct rsmd_client *client, uint64_t 
 	return NULL;
 }
 
-static void importers_changed(struct rsmd_export *export, int32_t by)
+void rsmd_import_count(struct rsmd_export *export, int32_t by)
 {
 	export->importers += (uint32_t)by;
 	atomic_store(&rsmd_export_status(export)->importers, export->importers);
@@ -31,19 +33,27 @@ static void importers_changed(struct rsmd_export *export, int32_t by)
 void rsmd_import_abort(struct rsmd_import *import)
 {
 	struct rsmd_export *export = import->export;
+	if (import->guest) {
+		rsmd_guest_abort(import->guest, RSMERR_CONN_ABORTED, "the exporter withdrew the segment");
+		return;
+	}
 	rsmd_signals_abort(&export->signals, import->signal_slot);
 	rsmd_signals_give(&export->signals, import->signal_slot);
 	if (import->doorbell >= 0)
 		shutdown(import->doorbell, SHUT_RDWR);
-	importers_changed(export, -1);
+	rsmd_import_count(export, -1);
 	import->export = NULL;
 }
 
 void rsmd_import_end(struct rsmd_import *import)
 {
+	if (import->away) {
+		rsmd_away_end(import->away);
+		return;
+	}
 	if (import->export) {
 		rsmd_signals_give(&import->export->signals, import->signal_slot);
-		importers_changed(import->export, -1);
+		rsmd_import_count(import->export, -1);
 	}
 	base_fd_close(&import->doorbell);
 	HASH_DEL(rsmd_server.imports, import);
@@ -53,8 +63,8 @@ void rsmd_import_end(struct rsmd_import *import)
 	free(import);
 }
 
-/* The checks of rsmapi.md 3.4, in its order; *found is the segment. */
-static int admit(struct rsmd_client *client, const Wire__Connect *asked, struct rsmd_export **found)
+/* The controller that was asked for, if the node can be reached through it; and whether that takes the network. */
+static int route(const Wire__Connect *asked, const struct rsmd_controller **found, bool *away)
 {
 	uint32_t here = rsmd_server.config.node_id;
 	const struct rsmd_controller *controller =
@@ -66,14 +76,24 @@ static int admit(struct rsmd_client *client, const Wire__Connect *asked, struct 
 		return base_refuse(RSMERR_CTLR_NOT_PRESENT,
 				   "node %u was asked through loopback, which reaches this node only, %u",
 				   asked->node_id, here);
-	if (asked->node_id != here)
-		return base_refuse(RSMERR_REMOTE_NODE_UNREACHABLE,
-				   "node %u has no path from controller %s of node %u", asked->node_id,
-				   controller->name, here);
+	*away = controller->address_length && (asked->node_id != here || controller->loop);
+	if (asked->node_id != here && !*away)
+		return base_refuse(
+			RSMERR_REMOTE_NODE_UNREACHABLE,
+			"node %u has no path from controller %s of node %u, which is of type %s; only "
+			"tcp reaches other nodes",
+			asked->node_id, controller->name, here, controller->type);
+	*found = controller;
+	return RSM_SUCCESS;
+}
+
+/* The checks of rsmapi.md 3.4 on this node, in its order; *found is the segment. */
+static int admit(struct rsmd_client *client, const Wire__Connect *asked, struct rsmd_export **found)
+{
 	struct rsmd_export *export = rsmd_export_published(asked->segment_id);
 	if (!export)
 		return base_refuse(RSMERR_SEG_NOT_PUBLISHED, "segment 0x%x is not published on node %u",
-				   asked->segment_id, here);
+				   asked->segment_id, rsmd_server.config.node_id);
 	const struct rsmd_identity *owner = &export->owner->identity;
 	int code = rsmd_access_decide(&export->acl, owner->uid, owner->gid, &client->identity,
 				      asked->permission, false);
@@ -171,15 +191,33 @@ static int import_add(struct rsmd_client *client, struct rsmd_export *export, ui
 	import->doorbell = -1;
 	DL_APPEND(client->imports, import);
 	client->import_count++;
-	importers_changed(export, 1);
+	rsmd_import_count(export, 1);
 	*added = import;
 	return RSM_SUCCESS;
+}
+
+/* The rest of a connect to a segment of this node, by shared memory. */
+static int connect_here(struct rsmd_client *client, const Wire__Connect *asked, struct rsmd_answer *answer)
+{
+	struct rsmd_export *export = NULL;
+	struct rsmd_import *import = NULL;
+	int code = admit(client, asked, &export);
+	if (!code)
+		code = import_add(client, export, asked->permission, &import);
+	if (code)
+		return code;
+	if (!import || !export) /* cannot be: for the analyzer, who takes a refusal's code for 0 */
+		return RSMERR_INTERNAL_ERROR;
+	answer->import = import; /* ended by client.c if any of the following, or sending, fails */
+	code = answer_layout(import, answer);
+	return code ? code : answer_signals(export, answer);
 }
 
 RSMD_HANDLER(rsmd_import_connect)
 {
 	const Wire__Connect *asked = request->connect;
-	struct rsmd_export *export = NULL;
+	const struct rsmd_controller *controller = NULL;
+	bool away = false;
 	(void)packet;
 	if (asked->permission & ~(uint32_t)RSM_PERM_RDWR)
 		return base_refuse(RSMERR_PERM_DENIED,
@@ -188,19 +226,14 @@ RSMD_HANDLER(rsmd_import_connect)
 	int code = rsmd_segment_take();
 	if (code)
 		return code;
-	struct rsmd_import *import = NULL;
-	code = admit(client, asked, &export);
+	code = route(asked, &controller, &away);
 	if (!code)
-		code = import_add(client, export, asked->permission, &import);
-	if (code) {
+		code = away ? rsmd_away_connect(client, controller, asked, answer)
+			    : connect_here(client, asked, answer);
+	/* An import that exists already gives it back with its end. */
+	if (code && !answer->import)
 		rsmd_segment_give();
-		return code;
-	}
-	if (!import || !export) /* cannot be: for the analyzer, who takes a refusal's code for 0 */
-		return RSMERR_INTERNAL_ERROR;
-	answer->import = import; /* ended by client.c if any of the following, or sending, fails */
-	code = answer_layout(import, answer);
-	return code ? code : answer_signals(export, answer);
+	return code;
 }
 
 RSMD_HANDLER(rsmd_import_layout)
@@ -209,6 +242,10 @@ RSMD_HANDLER(rsmd_import_layout)
 	struct rsmd_import *import = rsmd_import_find(client, request->import_layout->import_id);
 	if (!import)
 		return RSMERR_BAD_SEG_HNDL;
+	if (import->away)
+		return base_refuse(RSMERR_BAD_SEG_HNDL,
+				   "import %" PRIu64 " is of another node: it has no layout here",
+				   import->id);
 	if (!import->export)
 		return base_refuse(RSMERR_CONN_ABORTED, "the exporter withdrew the segment");
 	return answer_layout(import, answer);

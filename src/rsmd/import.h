@@ -28,7 +28,10 @@ struct rsmd_import {
 /* The client's own import of that id, or NULL with a reason. */
 struct rsmd_import *rsmd_import_find(const struct rsmd_client *client, uint64_t id);
 
-/* Forced disconnect: wakes its waiters, hangs up its descriptor, and cuts it off its export. */
+/* The number of connected handles of an export changes. */
+void rsmd_import_count(struct rsmd_export *export, int32_t by);
+
+/* Forced disconnect of one that has an export (a guest is freed): wakes its waiters, hangs up its descriptor, and cuts it off its export. */
 void rsmd_import_abort(struct rsmd_import *import);
 
 /* Disconnects and frees it. */

@@ -109,10 +109,15 @@ void rsmd_loop_unwatch(struct rsmd_watch *watch)
 
 void rsmd_loop_wait_for(struct rsmd_watch *watch, enum rsmd_wait what)
 {
+	static const int events[] = {
+		[RSMD_WAIT_READ] = UV_READABLE,
+		[RSMD_WAIT_WRITE] = UV_WRITABLE,
+		[RSMD_WAIT_BOTH] = UV_READABLE | UV_WRITABLE,
+	};
 	if (what == RSMD_WAIT_NOTHING)
 		uv_poll_stop(&watch->poll);
 	else
-		uv_poll_start(&watch->poll, what == RSMD_WAIT_WRITE ? UV_WRITABLE : UV_READABLE, on_ready);
+		uv_poll_start(&watch->poll, events[what], on_ready);
 }
 
 static void on_fire(uv_timer_t *handle)

@@ -29,8 +29,8 @@ void rsmd_loop_active(void);
 struct rsmd_watch *rsmd_loop_watch(int fd, void (*ready)(void *context), void *context);
 void rsmd_loop_unwatch(struct rsmd_watch *watch);
 
-/* What `ready` waits for from now on: room to write (or a hang-up), something to read, or nothing. */
-enum rsmd_wait { RSMD_WAIT_READ, RSMD_WAIT_WRITE, RSMD_WAIT_NOTHING };
+/* What `ready` waits for from now on: room to write (or a hang-up), something to read, either, or nothing. */
+enum rsmd_wait { RSMD_WAIT_READ, RSMD_WAIT_WRITE, RSMD_WAIT_BOTH, RSMD_WAIT_NOTHING };
 void rsmd_loop_wait_for(struct rsmd_watch *watch, enum rsmd_wait what);
 
 /*

@@ -10,9 +10,13 @@
 #include "base/fd.h"
 #include "base/reason.h"
 #include "rsmd/closer.h"
+#include "rsmd/data.h"
+#include "rsmd/gate.h"
+#include "rsmd/guest.h"
 #include "rsmd/listen.h"
 #include "rsmd/log.h"
 #include "rsmd/loop.h"
+#include "rsmd/peer.h"
 #include "rsmd/rsmd.h"
 #include "rsmd/start.h"
 #include "rsmd/topology.h"
@@ -96,6 +100,37 @@ static bool configure(const struct options *options, char *error, size_t size)
 	return rsmd_config_read(&rsmd_server.config, path ? path : CONFIG_DEFAULT, path != NULL, error, size);
 }
 
+/* It serves one user of this host: a port would be taken from the node's own rsmd, and nodes have one rsmd each. */
+static void make_private(void)
+{
+	size_t left_out = rsmd_config_make_private(&rsmd_server.config);
+	if (left_out)
+		rsmd_log(RSMD_LOG_INFO,
+			 "--private: %zu tcp controllers and all peers of the configuration are left out; "
+			 "the node's "
+			 "rsmd serves them",
+			 left_out);
+}
+
+/* What tcp controllers need; without one there is no thread and no port. */
+static bool serve_nodes(char *error, size_t size)
+{
+	bool any = false;
+	for (size_t i = 1; i < rsmd_server.config.controller_count; i++)
+		any |= rsmd_server.config.controllers[i].address_length > 0;
+	if (!any)
+		return true;
+	if (rsmd_data_open(rsmd_server.config.threads)) {
+		snprintf(error, size, "%s", base_reason());
+		return false;
+	}
+	if (!rsmd_guests_open()) {
+		snprintf(error, size, "no memory");
+		return false;
+	}
+	return rsmd_peers_open(error, size) && rsmd_gate_open(error, size);
+}
+
 static bool serve(const struct options *options, char *error, size_t size)
 {
 	char path[256];
@@ -103,7 +138,8 @@ static bool serve(const struct options *options, char *error, size_t size)
 	rsmd_server.started_ns = base_clock_ns();
 	rsmd_fd_limit_open();
 	rsmd_file_limit_open();
-	rsmd_topology_open();
+	if (options->private_daemon)
+		make_private();
 	wire_packet_on_close(rsmd_closer_close);
 	rsmd_server.userfaultfd = -1;
 	if (rsmd_server.config.userfaultfd)
@@ -112,8 +148,8 @@ static bool serve(const struct options *options, char *error, size_t size)
 		snprintf(error, size, "cannot make an event loop: no memory or no descriptors");
 		return false;
 	}
-	if (!rsmd_unpack_open()) {
-		snprintf(error, size, "no memory to unpack requests in");
+	if (!rsmd_unpack_open() || !rsmd_topology_open()) {
+		snprintf(error, size, "no memory to unpack requests in, or for the topology");
 		return false;
 	}
 	if (rsmd_slots_open()) {
@@ -126,6 +162,8 @@ static bool serve(const struct options *options, char *error, size_t size)
 	}
 	if (!rsmd_listen_open(options->socket ? options->socket : path, options->lock_fd, error, size))
 		return false;
+	if (!serve_nodes(error, size))
+		return false;
 	if (!rsmd_listen_start()) {
 		snprintf(error, size, "no memory");
 		return false;
@@ -133,6 +171,8 @@ static bool serve(const struct options *options, char *error, size_t size)
 	rsmd_log(RSMD_LOG_INFO, "release %s, node %u, serves", RSM_RELEASE, rsmd_server.config.node_id);
 	rsmd_start_ready();
 	rsmd_loop_run();
+	rsmd_gate_close();
+	rsmd_peers_close();
 	rsmd_listen_close();
 	return true;
 }

@@ -23,6 +23,7 @@
 
 struct rsmd_guest;
 struct rsmd_away;
+struct rsmd_note;
 struct rsmd_watch;
 struct rsmd_timer;
 
@@ -37,9 +38,17 @@ struct rsmd_peer {
 	int socket; /* -1: no stream */
 	struct wire_stream *stream;
 	struct rsmd_watch *watch;
+	struct rsmd_timer *timer; /* to dial again, until when the other side may hesitate, the next beat */
+	uint32_t retry_ms;        /* before dialling again */
+	bool again;               /* messages wait inside the stream */
+	bool broken;              /* the stream ends in the loop's next turn, `fault` tells why */
+	char fault[256];
+	char said[256];          /* what the log knows of a path that is down: told once */
+	struct rsmd_note *notes; /* utlist: messages of the self path */
 
 	/* of the present stream, from the peer's hello */
 	uint64_t incarnation;
+	char release[32];
 	char controller[RSMD_NAME_MAX]; /* the peer's name of it */
 	uint64_t hwaddr;
 	bool encrypt; /* data connections to the peer are TLS */
@@ -54,17 +63,22 @@ struct rsmd_peer {
 	uint64_t heard_time_ns; /* the peer's clock in it, echoed in ours */
 	uint64_t round_trip_ns; /* of the newest answered beat */
 	uint64_t changed_ns;    /* when `state` changed (base_clock_ns) */
+	uint64_t hello_ns;      /* when our hello was sent (CLOCK_BOOTTIME): the first beat */
+	uint64_t lost_ns;       /* when the path was lost, or we started (CLOCK_BOOTTIME) */
+	bool silent; /* lost, but the aways have to wait until the other side has fenced for certain */
+	struct rsmd_timer *away_timer; /* of what waits for a path that is down */
 
 	struct rsmd_guest *guests; /* utlists */
 	struct rsmd_away *aways;
 	uint32_t guest_count, away_count;
+	bool events_wait; /* some guest has events that found no room in the stream */
 	struct rsmd_peer *prev, *next;
 };
 
 /* Opens the membership source and starts dialling. False: error tells why. */
 bool rsmd_peers_open(char *error, size_t size);
 
-/* Says farewell to all: guests lose their access, aways are aborted. */
+/* Says farewell to all, after the fence: guests have lost their access. */
 void rsmd_peers_close(void);
 
 extern struct rsmd_peer *rsmd_peers; /* utlist */
@@ -74,6 +88,15 @@ struct rsmd_peer *rsmd_peer_find(uint32_t node, const struct rsmd_controller *co
 
 /* Sends a message, chosen by body_case as in rsm.proto's Request. A failure ends the stream, later, by itself. */
 void rsmd_peer_send(struct rsmd_peer *peer, Wire__PeerMessage__BodyCase body_case, void *body);
+
+/* The cluster's key, 32 bytes; all zeros without peers. */
+const uint8_t *rsmd_peers_key(void);
+
+/* The stream ends, later, because of what the peer did or what happened to it. Repeated: the first cause counts. */
+void rsmd_peer_break(struct rsmd_peer *peer, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* An import waits for the path: sees to it that it does not wait for ever. False: the path has been down too long. */
+bool rsmd_peer_is_awaited(struct rsmd_peer *peer);
 
 /* Gives the peer a stream on an accepted socket, its TLS handshake done (gate.c). */
 void rsmd_peer_accept(struct rsmd_peer *peer, int socket, struct wire_stream *stream);

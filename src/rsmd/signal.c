@@ -14,9 +14,10 @@
 
 #include "base/fd.h"
 #include "base/reason.h"
+#include "rsmd/away.h"
 #include "rsmd/client.h"
 #include "rsmd/export.h"
-#include "rsmd/import.h"
+#include "rsmd/guest.h"
 #include "segment/memfd.h"
 
 void rsmd_signals_init(struct rsmd_signals *signals)
@@ -200,33 +201,44 @@ static int doorbell_make(int *doorbell, pthread_mutex_t *bell, struct rsmd_answe
 	return RSM_SUCCESS;
 }
 
+/* The memory of a handle's slot: of its segment, or of its client for an import of another node's. NULL: aborted. */
+static struct rsmd_signals *signals_of(const struct rsmd_import *import, struct rsmd_export *export)
+{
+	if (!import)
+		return &export->signals;
+	if (import->away)
+		return rsmd_away_is_aborted(import->away) ? NULL : &import->owner->away_signals;
+	return import->export ? &import->export->signals : NULL;
+}
+
 RSMD_HANDLER(rsmd_signal_pollfd)
 {
 	(void)packet;
 	uint64_t id = request->pollfd->handle_id;
 	struct rsmd_import *import = rsmd_import_find(client, id);
-	struct rsmd_export *export = import ? import->export : rsmd_export_find(client, id);
+	struct rsmd_export *export = import ? NULL : rsmd_export_find(client, id);
 	if (!import && !export)
 		return RSMERR_BAD_SEG_HNDL;
-	int *doorbell = import ? &import->doorbell : &export->signals.doorbell;
+	struct rsmd_signals *signals = signals_of(import, export);
 	uint32_t slot = import ? import->signal_slot : 0;
-	if (export) {
-		int code = rsmd_signals_open(&export->signals);
-		if (code)
-			return code;
-	}
-	int code = doorbell_make(doorbell, import ? NULL : &export->signals.bell, answer);
+	int code = signals ? rsmd_signals_open(signals) : RSM_SUCCESS;
 	if (code)
 		return code;
-	if (!export) { /* aborted import */
-		shutdown(*doorbell, SHUT_RDWR);
+	if (import)
+		code = doorbell_make(&import->doorbell, NULL, answer);
+	else
+		code = doorbell_make(&export->signals.doorbell, &export->signals.bell, answer);
+	if (code)
+		return code;
+	if (!signals) { /* aborted import */
+		shutdown(import->doorbell, SHUT_RDWR);
 		return RSM_SUCCESS;
 	}
-	atomic_store(&export->signals.memory[slot].doorbell, 1);
+	atomic_store(&signals->memory[slot].doorbell, 1);
 	if (import)
-		rsmd_signals_ring(&export->signals, slot, *doorbell);
+		rsmd_signals_ring(signals, slot, import->doorbell);
 	else
-		rsmd_signals_ring_exporter(&export->signals);
+		rsmd_signals_ring_exporter(signals);
 	return RSM_SUCCESS;
 }
 
@@ -234,22 +246,25 @@ RSMD_HANDLER(rsmd_signal_ring)
 {
 	(void)packet;
 	(void)answer;
-	uint64_t id = request->ring->handle_id;
-	struct rsmd_import *import = rsmd_import_find(client, id);
-	struct rsmd_export *export = import ? import->export : rsmd_export_find(client, id);
-	if (import && !export)
-		return base_refuse(RSMERR_CONN_ABORTED, "the exporter withdrew the segment");
-	if (!export)
+	const Wire__Ring *asked = request->ring;
+	struct rsmd_import *import = rsmd_import_find(client, asked->handle_id);
+	struct rsmd_export *export = import ? NULL : rsmd_export_find(client, asked->handle_id);
+	if (!import && !export)
 		return RSMERR_BAD_SEG_HNDL;
-	struct rsmd_signals *signals = &export->signals;
-	if (import && request->ring->self) {
+	struct rsmd_signals *signals = signals_of(import, export);
+	if (!signals)
+		return base_refuse(RSMERR_CONN_ABORTED, "the exporter withdrew the segment");
+	if (import && asked->self) {
 		rsmd_signals_ring(signals, import->signal_slot, import->doorbell);
-	} else if (import || request->ring->self) {
+	} else if (import && import->away) {
+		return RSM_SUCCESS; /* posts to another node go through its data connection */
+	} else if (import || asked->self) {
 		rsmd_signals_ring_exporter(signals);
 	} else {
 		for (uint32_t n = 1; n < signals->slot_count; n++)
 			if (signals->slots[n])
 				rsmd_signals_ring(signals, n, signals->slots[n]->doorbell);
+		rsmd_guests_signal(export, asked->flags);
 	}
 	return RSM_SUCCESS;
 }

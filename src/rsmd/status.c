@@ -11,7 +11,9 @@
 #include "base/reason.h"
 #include "rsmd/client.h"
 #include "rsmd/export.h"
-#include "rsmd/import.h"
+#include "rsmd/guest.h"
+#include "rsmd/knock.h"
+#include "rsmd/status_nodes.h"
 
 static double seconds_since(uint64_t ns)
 {
@@ -26,9 +28,9 @@ static json_t *octal(uint32_t permission)
 }
 
 /* A name that a client gave need not be UTF-8. */
-static json_t *program(const struct rsmd_client *client)
+static json_t *program(const char *name)
 {
-	json_t *text = json_string(client->program);
+	json_t *text = json_string(name);
 	return text ? text : json_string("?");
 }
 
@@ -36,11 +38,30 @@ static json_t *clients(void)
 {
 	json_t *list = json_array();
 	for (struct rsmd_client *client = rsmd_server.clients; client; client = client->next)
-		json_array_append_new(list,
-				      json_pack("{s:i, s:I, s:o, s:I, s:I}", "pid", (int)client->pid, "uid",
-						(json_int_t)client->identity.uid, "program", program(client),
-						"exports", (json_int_t)client->export_count, "imports",
-						(json_int_t)client->import_count));
+		json_array_append_new(list, json_pack("{s:i, s:I, s:o, s:I, s:I}", "pid", (int)client->pid,
+						      "uid", (json_int_t)client->identity.uid, "program",
+						      program(client->program), "exports",
+						      (json_int_t)client->export_count, "imports",
+						      (json_int_t)client->import_count));
+	return list;
+}
+
+static json_t *controllers(void)
+{
+	const struct rsmd_config *config = &rsmd_server.config;
+	json_t *list = json_array();
+	for (size_t i = 0; i < config->controller_count; i++) {
+		const struct rsmd_controller *controller = &config->controllers[i];
+		json_t *said = json_pack("{s:s, s:s}", "name", controller->name, "type", controller->type);
+		if (controller->address_length) {
+			char address[RSMD_ADDRESS_TEXT];
+			rsmd_address_text(&controller->address, address);
+			json_object_set_new(said, "address", json_string(address));
+			json_object_set_new(said, "encrypt", json_boolean(controller->encrypt));
+			json_object_set_new(said, "loop", json_boolean(controller->loop));
+		}
+		json_array_append_new(list, said);
+	}
 	return list;
 }
 
@@ -55,16 +76,11 @@ static json_t *tell_status(void)
 		(json_int_t)HASH_CNT(hh_published, rsmd_server.published), "imports",
 		(json_int_t)HASH_COUNT(rsmd_server.imports), "objects",
 		(json_int_t)HASH_COUNT(rsmd_server.objects), "bytes", (json_int_t)rsmd_server.exported_bytes);
-	json_t *controllers = json_array();
-	for (size_t i = 0; i < config->controller_count; i++)
-		json_array_append_new(controllers,
-				      json_pack("{s:s, s:s}", "name", config->controllers[i].name, "type",
-						config->controllers[i].type));
 	return json_pack("{s:i, s:{s:I, s:s}, s:s, s:i, s:b, s:f, s:o, s:o, s:o, s:o}", "schema", 1, "node",
 			 "id", (json_int_t)config->node_id, "name", config->node_name, "release", RSM_RELEASE,
 			 "pid", (int)getpid(), "private", rsmd_server.private_daemon, "uptime_s",
 			 seconds_since(rsmd_server.started_ns), "limits", limits, "counts", counts,
-			 "controllers", controllers, "clients", clients());
+			 "controllers", controllers(), "clients", clients());
 }
 
 static json_t *acl(const struct rsmd_acl *acl)
@@ -97,7 +113,7 @@ static json_t *segment(const struct rsmd_export *export)
 			 (json_int_t)rsmd_server.config.node_id, "controller", export->controller->name,
 			 "length", (json_int_t) export->length, "owner_pid", (int)owner->pid, "owner_uid",
 			 (json_int_t)owner->identity.uid, "owner_gid", (json_int_t)owner->identity.gid,
-			 "program", program(owner), "acl", acl(&export->acl), "permissions",
+			 "program", program(owner->program), "acl", acl(&export->acl), "permissions",
 			 octal(local_permission(&export->acl)), "importers", (json_int_t) export->importers,
 			 "published_s", seconds_since(export->published_ns));
 }
@@ -111,17 +127,35 @@ static json_t *tell_segments(void)
 	return json_pack("{s:i, s:o}", "schema", 1, "segments", list);
 }
 
+/* The importer: a process of this node, or a guest. */
+static json_t *importer(const struct rsmd_import *import)
+{
+	const struct rsmd_guest *guest = import->guest;
+	const struct rsmd_client *owner = import->owner;
+	uint32_t node = guest ? guest->peer->member.node : rsmd_server.config.node_id;
+	json_t *said = json_pack("{s:I, s:i, s:I, s:o, s:o}", "node", (json_int_t)node, "pid",
+				 (int)(guest ? guest->pid : owner->pid), "uid",
+				 (json_int_t)(guest ? guest->uid : owner->identity.uid), "program",
+				 program(guest ? guest->program : owner->program), "granted",
+				 octal(import->granted));
+	if (!guest)
+		return said;
+	const struct rsmd_grant *grant = guest->grant;
+	json_object_set_new(said, "connected", json_boolean(guest->claimed));
+	json_object_set_new(said, "puts", json_integer((json_int_t)atomic_load(&grant->puts)));
+	json_object_set_new(said, "gets", json_integer((json_int_t)atomic_load(&grant->gets)));
+	json_object_set_new(said, "posts", json_integer((json_int_t)atomic_load(&grant->posts)));
+	json_object_set_new(said, "bytes_in", json_integer((json_int_t)atomic_load(&grant->bytes_in)));
+	json_object_set_new(said, "bytes_out", json_integer((json_int_t)atomic_load(&grant->bytes_out)));
+	return said;
+}
+
 static json_t *imports(const struct rsmd_export *export)
 {
 	json_t *list = json_array();
-	for (uint32_t n = 1; n < export->signals.slot_count; n++) {
-		const struct rsmd_import *import = export->signals.slots[n];
-		if (import)
-			json_array_append_new(
-				list, json_pack("{s:i, s:I, s:o, s:o}", "pid", (int)import->owner->pid, "uid",
-						(json_int_t)import->owner->identity.uid, "program",
-						program(import->owner), "granted", octal(import->granted)));
-	}
+	for (uint32_t n = 1; n < export->signals.slot_count; n++)
+		if (export->signals.slots[n])
+			json_array_append_new(list, importer(export->signals.slots[n]));
 	return list;
 }
 
@@ -162,6 +196,8 @@ RSMD_HANDLER(rsmd_status_tell)
 		told = tell_status();
 	} else if (!strcmp(asked->what, "segments")) {
 		told = tell_segments();
+	} else if (!strcmp(asked->what, "nodes")) {
+		told = rsmd_status_nodes();
 	} else if (!strcmp(asked->what, "segment")) {
 		const struct rsmd_export *export = rsmd_export_published(asked->segment_id);
 		if (!export)
@@ -171,7 +207,8 @@ RSMD_HANDLER(rsmd_status_tell)
 		told = tell_segment(export, client->identity.uid);
 	} else {
 		return base_refuse(RSMERR_BAD_ADDR,
-				   "status of \"%.64s\" was asked; status, segments and segment are known",
+				   "status of \"%.64s\" was asked; status, segments, segment and nodes are "
+				   "known",
 				   asked->what);
 	}
 	answer->text = told ? json_dumps(told, JSON_COMPACT) : NULL;

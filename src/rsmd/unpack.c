@@ -35,10 +35,16 @@ bool rsmd_unpack_open(void)
 	return region != NULL;
 }
 
+static ProtobufCAllocator allocator = {.alloc = region_alloc, .free = region_free};
+
 Wire__Request *rsmd_unpack(const uint8_t *body, size_t length)
 {
-	ProtobufCAllocator allocator = {.alloc = region_alloc, .free = region_free};
 	return wire__request__unpack(&allocator, length, body);
+}
+
+Wire__PeerMessage *rsmd_unpack_peer(const uint8_t *body, size_t length)
+{
+	return wire__peer_message__unpack(&allocator, length, body);
 }
 
 void rsmd_unpack_reset(void)

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "wire/peer.pb-c.h"
 #include "wire/rsm.pb-c.h"
 
 /* Reserves the region. False: no address space for it. */
@@ -18,6 +19,7 @@ bool rsmd_unpack_open(void);
 
 /* NULL: not a request, or one that does not fit. It lives until rsmd_unpack_reset, so nothing may point to it then. */
 Wire__Request *rsmd_unpack(const uint8_t *body, size_t length);
+Wire__PeerMessage *rsmd_unpack_peer(const uint8_t *body, size_t length);
 void rsmd_unpack_reset(void);
 
 #endif

@@ -49,6 +49,7 @@ enum wire_op {
 	WIRE_OP_POST = 3,  /* one event for the exporter, behind all earlier puts of this connection */
 	WIRE_OP_FENCE = 4, /* answered when all earlier requests are performed */
 };
+/* An answer to PUT, POST or FENCE is a refusal also when an unanswered PUT before it failed; a POST then posts nothing. */
 
 #define WIRE_FLAG_ANSWER        0x01u /* a reply is wanted; GET, POST and FENCE always have it set */
 #define WIRE_FLAG_NO_ACCUMULATE 0x02u /* POST only */

@@ -158,9 +158,12 @@ static void c41(void)
 	void *address = NULL;
 
 	pair_open(&pair);
-	MUST(rsm_memseg_import_map(pair.i, &address, RSM_MAP_NONE, RSM_PERM_RDWR, 0, pair.length));
-	EXPECT(RSMERR_SEG_STILL_MAPPED, rsm_memseg_import_disconnect(pair.i));
-	MUST(rsm_memseg_import_unmap(pair.i));
+	EXPECT(SUITE_MAP_CODE,
+	       rsm_memseg_import_map(pair.i, &address, RSM_MAP_NONE, RSM_PERM_RDWR, 0, pair.length));
+	if (suite_can_map()) {
+		EXPECT(RSMERR_SEG_STILL_MAPPED, rsm_memseg_import_disconnect(pair.i));
+		MUST(rsm_memseg_import_unmap(pair.i));
+	}
 	MUST(rsm_memseg_import_disconnect(pair.i));
 	pair_connect(&pair, RSM_PERM_RDWR);
 	MUST(pair_put_byte(pair.i, 0, 1));
@@ -306,9 +309,12 @@ static void r_other_user(void)
 	MUST(peer_simple(&importer, PEER_INIT, 0, 0));
 	MUST(peer_put(&importer, 0, 3, 0x31));
 	CHECK_EQUAL(0x31, peer_load(&exporter, PEER_EXPORT, 3));
-	MUST(peer_map(&importer, 0, RSM_PERM_RDWR, suite_page()));
+	EXPECT(SUITE_MAP_CODE, peer_map(&importer, 0, RSM_PERM_RDWR, suite_page()));
 	peer_store(&exporter, PEER_EXPORT, 4, 0x41);
-	CHECK_EQUAL(0x41, peer_load(&importer, 0, 4));
+	if (suite_can_map())
+		CHECK_EQUAL(0x41, peer_load(&importer, 0, 4));
+	MUST(peer_get(&importer, 0, 4, &value));
+	CHECK_EQUAL(0x41, value);
 	MUST(peer_simple(&importer, PEER_POST, 0, 0));
 	MUST(peer_simple(&exporter, PEER_WAIT, PEER_EXPORT, 1000));
 	MUST(peer_get(&importer, 0, 3, &value));

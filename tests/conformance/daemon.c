@@ -17,6 +17,11 @@
 #include <unistd.h>
 
 #define PATIENCE 10000 /* milliseconds for a start or an end */
+#define PORT     7600  /* of node 0; the others follow */
+
+/* What tests have to keep secret. */
+static const char KEY[] = "# for tests\n"
+			  "rsm-key-1 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n";
 
 const char *daemon_program(void)
 {
@@ -38,7 +43,18 @@ int daemon_wait(pid_t pid, int milliseconds)
 	return -1;
 }
 
-bool daemon_prepare(struct daemon *daemon, const char *config)
+static bool write_file(const struct daemon *daemon, const char *name, mode_t mode, const char *text)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", daemon->directory, name);
+	FILE *file = fopen(path, "we");
+	if (!file || fchmod(fileno(file), mode) || fputs(text, file) < 0 || fclose(file))
+		return perror(path), false;
+	return true;
+}
+
+static bool make_directory(struct daemon *daemon)
 {
 	char path[128];
 
@@ -51,11 +67,39 @@ bool daemon_prepare(struct daemon *daemon, const char *config)
 		return perror(path), false;
 	snprintf(daemon->socket, sizeof(daemon->socket), "%s/run/rsmd.sock", daemon->directory);
 	snprintf(daemon->log, sizeof(daemon->log), "%s/rsmd.log", daemon->directory);
-	snprintf(path, sizeof(path), "%s/rsmd.conf", daemon->directory);
-	FILE *file = fopen(path, "we");
-	if (!file || fputs(config, file) < 0 || fclose(file))
-		return perror(path), false;
 	return true;
+}
+
+bool daemon_prepare(struct daemon *daemon, const char *config)
+{
+	return make_directory(daemon) && write_file(daemon, "rsmd.conf", 0644, config);
+}
+
+bool daemon_prepare_tcp(struct daemon *daemon, unsigned node, unsigned nodes, const char *extra)
+{
+	/* A process id has 22 bits at most, and the whole network is this host's. */
+	const unsigned pid = (unsigned)getpid();
+	char config[4096], address[16];
+	int used;
+
+	if (!make_directory(daemon))
+		return false;
+	snprintf(address, sizeof(address), "127.%u.%u.%u", 64 + (pid >> 16 & 63), pid >> 8 & 255, pid & 255);
+	used = snprintf(config, sizeof(config),
+			"[node]\nid = %u\n%s[controller shm0]\ntype = local\n[controller tcp0]\ntype = tcp\n"
+			"address = %s\nport = %u\n%s[cluster]\ndead-after = %dms\n",
+			node, extra, address, PORT + node, nodes == 1 ? "loop = yes\n" : "",
+			DAEMON_DEAD_AFTER);
+	if (nodes > 1)
+		used += snprintf(config + used, sizeof(config) - (size_t)used, "key-file = %s/cluster.key\n",
+				 daemon->directory);
+	for (unsigned peer = 1; nodes > 1 && peer <= nodes; peer++) {
+		if (peer != node && used < (int)sizeof(config))
+			used += snprintf(config + used, sizeof(config) - (size_t)used,
+					 "[peer %u]\ntcp0 = %s:%u\n", peer, address, PORT + peer);
+	}
+	return used < (int)sizeof(config) && write_file(daemon, "cluster.key", 0600, KEY) &&
+	       write_file(daemon, "rsmd.conf", 0644, config);
 }
 
 static bool answers(const char *path)
@@ -150,6 +194,8 @@ bool daemon_remove(struct daemon *daemon)
 		closedir(directory);
 	rmdir(path);
 	snprintf(path, sizeof(path), "%s/rsmd.conf", daemon->directory);
+	unlink(path);
+	snprintf(path, sizeof(path), "%s/cluster.key", daemon->directory);
 	unlink(path);
 	unlink(daemon->log);
 	if (rmdir(daemon->directory)) {

@@ -7,8 +7,10 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* The configuration of every test node; `extra` is more of its [node] section. */
+/* The configuration of every test node without a network; `extra` is more of its [node] section. */
 #define DAEMON_CONFIG(extra) "[node]\nid = 1\n" extra "[controller shm0]\ntype = local\n"
+
+#define DAEMON_DEAD_AFTER 1000 /* milliseconds of silence after which a test node counts as dead */
 
 struct daemon {
 	pid_t pid;
@@ -20,9 +22,16 @@ struct daemon {
 /* Where rsmd is: $RSM_TEST_RSMD, set by CTest. */
 const char *daemon_program(void);
 
-/* Both print what went wrong and return false. start returns when the socket answers. */
+/* These print what went wrong and return false. start returns when the socket answers. */
 bool daemon_prepare(struct daemon *daemon, const char *config);
 bool daemon_start(struct daemon *daemon);
+
+/*
+ * Instead of prepare, for a node with controller tcp0 at an address of 127.0.0.0/8 that is this process's own. One of
+ * `nodes` with the numbers from 1: each has a path to all others, and the same key. A single one reaches its own segments
+ * through the network.
+ */
+bool daemon_prepare_tcp(struct daemon *daemon, unsigned node, unsigned nodes, const char *extra);
 
 /* Ends it by SIGTERM and checks: it was still alive, leaves with 0 in time, and leaves nothing in its directory. */
 bool daemon_stop(struct daemon *daemon);

@@ -18,6 +18,26 @@ extern char **environ;
 
 void peer_start(struct peer *peer, const struct peer_user *user)
 {
+	peer_start_at(peer, user, NULL, NULL);
+}
+
+/* A variable of the environment for as long as the program is started. The case has no threads then. */
+static int spawn(pid_t *pid, char **arguments, const char *rsmd)
+{
+	const char *now = getenv("RSM_SOCKET");
+	char before[256] = "";
+
+	if (!rsmd)
+		return posix_spawn(pid, arguments[0], NULL, NULL, arguments, environ);
+	snprintf(before, sizeof(before), "%s", now ? now : "");
+	setenv("RSM_SOCKET", rsmd, 1);
+	int error = posix_spawn(pid, arguments[0], NULL, NULL, arguments, environ);
+	setenv("RSM_SOCKET", before, 1);
+	return error;
+}
+
+void peer_start_at(struct peer *peer, const struct peer_user *user, const char *rsmd, const char *controller)
+{
 	int ends[2];
 	char end[16], who[64] = "same", name[MAXNAMELEN];
 	char program[] = "/proc/self/exe", argument[] = PEER_ARGUMENT;
@@ -28,12 +48,12 @@ void peer_start(struct peer *peer, const struct peer_user *user)
 	if (user)
 		snprintf(who, sizeof(who), "%u:%u:%d", (unsigned)user->uid, (unsigned)user->gid,
 			 (int)user->group);
-	snprintf(name, sizeof(name), "%s", suite_controller());
+	snprintf(name, sizeof(name), "%s", controller ? controller : suite_controller());
 	memset(peer, 0, sizeof(*peer));
 	CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
 	snprintf(end, sizeof(end), "%d", ends[1]);
 	CHECK(fcntl(ends[1], F_SETFD, 0) == 0);
-	CHECK(posix_spawn(&peer->pid, program, NULL, NULL, arguments, environ) == 0);
+	CHECK(spawn(&peer->pid, arguments, rsmd) == 0);
 	close(ends[1]);
 	peer->socket = ends[0];
 }

@@ -29,6 +29,7 @@ enum peer_op {
 	PEER_CREATE,    /* length, value: flags */
 	PEER_PUBLISH,   /* id, acl */
 	PEER_REPUBLISH, /* acl */
+	PEER_REBIND,    /* value: every byte of the new memory */
 	PEER_UNPUBLISH,
 	PEER_DESTROY,
 	PEER_CONNECT,    /* handle, node, id, value: permission */
@@ -78,6 +79,9 @@ struct peer_user {
 
 /* `user` NULL: as this process. */
 void peer_start(struct peer *peer, const struct peer_user *user);
+
+/* The same on another node and with a controller of its own; NULL: as this process. */
+void peer_start_at(struct peer *peer, const struct peer_user *user, const char *rsmd, const char *controller);
 
 /* The same under an unprivileged user: uid 65534 when this process is root, else its own. */
 void peer_start_unprivileged(struct peer *peer);

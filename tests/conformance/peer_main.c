@@ -31,6 +31,7 @@ static struct {
 	char *controller_name;
 	rsmapi_controller_handle_t controller;
 	uint8_t *memory;
+	size_t length;
 	rsm_memseg_export_handle_t export;
 	struct import imports[PEER_IMPORTS + 1];
 	struct {
@@ -73,6 +74,7 @@ static int create(const struct peer_request *request)
 		return RSMERR_INSUFFICIENT_MEM;
 	memset(memory, 0, request->length);
 	self.memory = memory;
+	self.length = request->length;
 	return rsm_memseg_export_create(self.controller, &self.export, memory, request->length,
 					(uint_t)request->value);
 }
@@ -88,6 +90,20 @@ static int publish(const struct peer_request *request, struct peer_reply *reply)
 	int code = rsm_memseg_export_publish(self.export, &id, request->acl_count ? acl : NULL,
 					     request->acl_count);
 	reply->value = id;
+	return code;
+}
+
+/* The old memory stays, unused. */
+static int rebind(const struct peer_request *request)
+{
+	void *memory;
+
+	if (posix_memalign(&memory, (size_t)sysconf(_SC_PAGESIZE), self.length))
+		return RSMERR_INSUFFICIENT_MEM;
+	memset(memory, (int)request->value, self.length);
+	int code = rsm_memseg_export_rebind(self.export, memory, 0, self.length);
+	if (code == RSM_SUCCESS)
+		self.memory = memory;
 	return code;
 }
 
@@ -248,6 +264,8 @@ static int perform(const struct peer_request *request, struct peer_reply *reply)
 	case PEER_PUBLISH:
 	case PEER_REPUBLISH:
 		return publish(request, reply);
+	case PEER_REBIND:
+		return rebind(request);
 	case PEER_UNPUBLISH:
 		return rsm_memseg_export_unpublish(self.export);
 	case PEER_DESTROY:

@@ -21,6 +21,9 @@ static void c49(void)
 	CHECK_BYTES(pair.memory, 0, 1);
 	MUST(rsm_memseg_import_set_mode(pair.i, RSM_BARRIER_MODE_EXPLICIT));
 	MUST(rsm_memseg_import_put(pair.i, 0, &byte, 1));
+	if (suite_is_tcp()) /* outside a span nothing says when it arrives; but a get behind it sees it */
+		MUST(rsm_memseg_import_get(pair.i, 0, &byte, 1));
+	CHECK_EQUAL(0x12, byte);
 	CHECK_BYTES(pair.memory, 0x12, 1);
 }
 
@@ -241,10 +244,12 @@ static void r_while_mapped(void)
 	void *address = NULL;
 
 	pair_open(&pair);
-	MUST(rsm_memseg_import_map(pair.i, &address, RSM_MAP_NONE, RSM_PERM_RDWR, 0, 8));
+	EXPECT(SUITE_MAP_CODE, rsm_memseg_import_map(pair.i, &address, RSM_MAP_NONE, RSM_PERM_RDWR, 0, 8));
 	MUST(pair_put_byte(pair.i, 4, 4));
-	CHECK_BYTES((uint8_t *)address + 4, 4, 1);
-	MUST(rsm_memseg_import_unmap(pair.i));
+	if (suite_can_map()) {
+		CHECK_BYTES((uint8_t *)address + 4, 4, 1);
+		MUST(rsm_memseg_import_unmap(pair.i));
+	}
 	MUST(pair_put_byte(pair.i, 5, 5));
 	CHECK_BYTES(pair.memory + 5, 5, 1);
 }

@@ -33,6 +33,16 @@ bool suite_is_loopback(void)
 	return strcmp(controller, "loopback") == 0;
 }
 
+bool suite_is_tcp(void)
+{
+	return strncmp(controller, "tcp", 3) == 0;
+}
+
+bool suite_can_map(void)
+{
+	return !suite_is_tcp();
+}
+
 static void __attribute__((format(printf, 1, 0))) say(const char *format, va_list arguments)
 {
 	size_t used = strlen(message);

@@ -34,6 +34,11 @@ int suite_run(int argc, char **argv, const struct suite_case *cases, size_t coun
 const char *suite_controller(void);
 bool suite_is_loopback(void);
 
+/* Data goes through the network: a map is refused with MAP_FAILED, after all the checks that come before it. */
+bool suite_is_tcp(void);
+bool suite_can_map(void);
+#define SUITE_MAP_CODE (suite_can_map() ? RSM_SUCCESS : RSMERR_MAP_FAILED)
+
 /* Ends the case. */
 _Noreturn void suite_fail(const char *file, int line, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -8,3 +8,11 @@ foreach(family serve hostile grants start)
   set_tests_properties(system.rsmd.${family} PROPERTIES TIMEOUT 180 LABELS system ENVIRONMENT
     "RSMD=$<TARGET_FILE:rsmd>;RSM_PROTO=${PROJECT_SOURCE_DIR}/src/wire/rsm.proto;PYTHONDONTWRITEBYTECODE=1")
 endforeach()
+
+# Paths between nodes, and a node that is none of ours.
+add_executable(system_peer_bridge peer_bridge.c $<TARGET_OBJECTS:room_tls>)
+target_link_libraries(system_peer_bridge PRIVATE rsm_options PkgConfig::GNUTLS)
+add_test(NAME system.peers COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/peers.py)
+set_tests_properties(system.peers PROPERTIES TIMEOUT 180 LABELS system ENVIRONMENT
+  "RSMD=$<TARGET_FILE:rsmd>;PEER_BRIDGE=$<TARGET_FILE:system_peer_bridge>;\
+RSM_PROTO=${PROJECT_SOURCE_DIR}/src/wire/rsm.proto;PYTHONDONTWRITEBYTECODE=1")

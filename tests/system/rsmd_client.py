@@ -47,8 +47,8 @@ class Proto:
                 out += varint(number << 3 | 2) + varint(len(packed)) + packed
                 continue
             for item in value if repeated else [value]:
-                if kind in self.messages or kind == "string":
-                    data = item.encode() if kind == "string" else self.encode(kind, item)
+                if kind in self.messages or kind in ("string", "bytes"):
+                    data = item if kind == "bytes" else item.encode() if kind == "string" else self.encode(kind, item)
                     out += varint(number << 3 | 2) + varint(len(data)) + data
                 else:
                     out += varint(number << 3) + varint(int(item))
@@ -61,7 +61,7 @@ class Proto:
             if repeated:
                 values[field] = []
             elif kind not in self.messages:
-                values[field] = "" if kind == "string" else 0
+                values[field] = {"string": "", "bytes": b""}.get(kind, 0)
         at = 0
         while at < len(data):
             key, at = unvarint(data, at)

@@ -29,6 +29,22 @@ static int unreachable(int error, const char *doing)
 		doing);
 }
 
+/*
+ * The other rsmd took the ticket back, or ended: that the segment was withdrawn just now is by far the likeliest, and whoever tries
+ * again is told what is so.
+ */
+static int interrupted(void)
+{
+	return base_refuse(RSMERR_INTERRUPTED,
+			   "the rsmd of the segment's node ended the data connection: the segment was "
+			   "withdrawn, or that rsmd ended, while it was being connected");
+}
+
+static bool is_end(int error)
+{
+	return error == 0 || error == ECONNRESET || error == EPIPE;
+}
+
 /* One slice of waiting while the connection is being made. */
 static int wait_ready(struct transport_import *import, short events, uint64_t end, const char *doing)
 {
@@ -90,6 +106,8 @@ static int secure(struct transport_import *import, const struct wire_ticket *tic
 		return base_refuse_errno(RSMERR_INSUFFICIENT_MEM, -error, "TLS cannot be started");
 	}
 	while ((error = tcp_secure_module()->handshake(link->tls)) != 0) {
+		if (is_end(-error) || error == -EACCES) /* without its ticket the secret is no key any more */
+			return interrupted();
 		if (error != -EAGAIN)
 			return unreachable(-error, "agreeing by TLS with");
 		const bool writes = tcp_secure_module()->wants_write(link->tls);
@@ -114,7 +132,7 @@ static int move(struct transport_import *import, enum direction direction, uint8
 		if (moved > 0)
 			done += (size_t)moved;
 		else if (moved != -EAGAIN)
-			return unreachable(moved == 0 ? ECONNRESET : (int)-moved, doing);
+			return is_end((int)-moved) ? interrupted() : unreachable((int)-moved, doing);
 		else {
 			int code = wait_ready(import, direction == READ ? POLLIN : POLLOUT, end, doing);
 			if (code != RSM_SUCCESS)
@@ -139,6 +157,8 @@ static int judge_welcome(const uint8_t bytes[WIRE_WELCOME_SIZE])
 				   "what answers at the address of the segment's node is no rsmd");
 	if (welcome.code == RSM_SUCCESS)
 		return RSM_SUCCESS;
+	if (welcome.code == RSMERR_CONN_ABORTED)
+		return interrupted();
 	/* A code that does not exist would be no answer to the application. */
 	const bool known = strcmp(base_code_name(welcome.code), "RSMERR_?") != 0;
 	return base_refuse(known ? welcome.code : RSMERR_REMOTE_NODE_UNREACHABLE,

@@ -40,11 +40,14 @@ void tcp_answers_grow(struct tcp_link *link)
 	link->first = 0;
 }
 
-/* What an op that was refused is called in rsmapi.h: a peer's code is not passed on as it comes. */
+/*
+ * What an op that was refused is called in rsmapi.h: a peer's code is not passed on as it comes. BARRIER_FAILURE for a post
+ * tells that an earlier put failed, so that there is no event.
+ */
 static int code_of(uint16_t code, enum wire_op op)
 {
-	if (code == RSMERR_CONN_ABORTED)
-		return RSMERR_CONN_ABORTED;
+	if (code == RSMERR_CONN_ABORTED || code == RSMERR_BARRIER_FAILURE)
+		return code;
 	return op == WIRE_OP_POST ? RSMERR_REMOTE_NODE_UNREACHABLE : RSMERR_BARRIER_FAILURE;
 }
 
@@ -72,8 +75,8 @@ static void reply_end(struct tcp_link *link)
 		else
 			outcome->done = answer->index + 1u;
 	}
-	if (answer->op == WIRE_OP_FENCE)
-		link->unfenced = false;
+	if (answer->op == WIRE_OP_FENCE || answer->op == WIRE_OP_POST)
+		link->unfenced = false; /* the mutex is held since it was sent: no put came behind it */
 	link->gets -= answer->length;
 	link->first = (link->first + 1) & (link->capacity - 1);
 	link->count--;

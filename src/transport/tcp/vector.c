@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Vectors and posts: all requests in one sendmsg, all answers awaited at once. The requests of one vector are performed in
- * their order; after one that the node could not do the others are done all the same, and *done tells of the first.
+ * their order; after one that the node could not do the others are done all the same, and *done tells of the first. With a
+ * post behind it a vector of puts needs one answer only, that of the post, which is refused when a put failed.
  */
 #include "transport/tcp/tcp.h"
 
@@ -84,8 +85,8 @@ static int transfer(struct transport_import *import, enum wire_op op, const stru
 		    size_t count, int post, size_t *done)
 {
 	struct call call = {.import = import};
-	const bool waits = op == WIRE_OP_GET || post >= 0 ||
-			   atomic_load_explicit(&import->implicit, memory_order_relaxed);
+	const bool implicit = atomic_load_explicit(&import->implicit, memory_order_relaxed),
+		   answered = op == WIRE_OP_GET || (implicit && post < 0), waits = answered || post >= 0;
 	*done = 0;
 	int code = tcp_enter(import);
 	if (code != RSM_SUCCESS)
@@ -102,7 +103,7 @@ static int transfer(struct transport_import *import, enum wire_op op, const stru
 	tcp_batch_begin(import->link, &call.batch);
 	for (size_t i = 0; i < count; i++) {
 		const struct wire_request request = {.op = op,
-						     .flags = waits ? WIRE_FLAG_ANSWER : 0,
+						     .flags = answered ? WIRE_FLAG_ANSWER : 0,
 						     .offset = entries[i].offset,
 						     .length = entries[i].length};
 		if (request.length > 0)
@@ -122,7 +123,13 @@ int tcp_getv(struct transport_import *import, const struct transport_vector *ent
 int tcp_putv(struct transport_import *import, const struct transport_vector *entries, size_t count, int post,
 	     size_t *done)
 {
-	return transfer(import, WIRE_OP_PUT, entries, count, post, done);
+	int code = transfer(import, WIRE_OP_PUT, entries, count, post, done);
+	if (code != RSMERR_BARRIER_FAILURE || post < 0 ||
+	    !atomic_load_explicit(&import->implicit, memory_order_relaxed))
+		return code;
+	/* No event was posted, since some put failed. Which one is asked by doing them again. */
+	code = transfer(import, WIRE_OP_PUT, entries, count, -1, done);
+	return code == RSM_SUCCESS ? tcp_post(import, (unsigned)post) : code;
 }
 
 int tcp_post(struct transport_import *import, unsigned flags)

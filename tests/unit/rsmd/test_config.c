@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* rsmd/config: values, defaults, and every error with its line. */
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -95,7 +96,11 @@ static void test_errors_have_lines(void **state)
 	refused("[node]\nname =\n", ":2:", "name");
 	refused("[node]\nnonsense\n", ":2:", "key = value");
 	refused("id = 1\n", ":1:", "section");
-	refused("[cluster]\nkey-file = /x\n", ":2:", "cluster");
+	refused("[cluster]\nkeys = /x\n", ":2:", "dead-after and key-file");
+	refused("[cluster]\nkey-file = x\n", ":2:", "absolute");
+	refused("[cluster]\ndead-after = 199ms\n", ":2:", "200ms");
+	refused("[cluster]\ndead-after = 2h\n", ":2:", "200ms to 1h");
+	refused("[cluster]\ndead-after = 3\n", ":2:", "unit");
 	refused("[peer 2]\nname = beta\n", ":2:", "peer 2");
 }
 
@@ -114,6 +119,86 @@ static void test_controllers(void **state)
 		snprintf(text + strlen(text), sizeof(text) - strlen(text),
 			 "[controller shm%d]\ntype = local\n", i);
 	refused(text, ":66:", "32");
+}
+
+#define TCP0 "[controller tcp0]\ntype = tcp\naddress = 10.0.0.1\n"
+
+static void test_cluster(void **state)
+{
+	(void)state;
+	/* Peers may come before the controllers that they name. */
+	assert_true(read_text(
+		"[peer 2]\nname = beta\nTCP0 = 10.0.0.2:7601\ntcp1 = [fd00::2]:7700\n"
+		"[peer 4294967295]\ntcp1 = fd00::3\n"
+		"[cluster]\nkey-file = /etc/rsm/cluster.key\ndead-after = 500ms\n"
+		"[controller shm0]\ntype = local\n"
+		"[controller tcp0]\ntype = tcp\naddress = 10.0.0.1\nport = 7601\nthreads = 3\n"
+		"[controller tcp1]\nthreads = 1\naddress = fd00::1\nencrypt = yes\nloop = yes\ntype = "
+		"tcp\n"));
+	assert_string_equal(config.key_file, "/etc/rsm/cluster.key");
+	assert_int_equal(config.dead_after_ms, 500);
+	assert_int_equal(config.threads, 3);
+	assert_int_equal(config.controller_count, 4);
+	const struct rsmd_controller *tcp0 = &config.controllers[2], *tcp1 = &config.controllers[3];
+	const struct sockaddr_in *four = (const struct sockaddr_in *)&tcp0->address;
+	const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)&tcp1->address;
+	assert_int_equal(ntohs(four->sin_port), 7601);
+	assert_int_equal(ntohl(four->sin_addr.s_addr), 0x0a000001);
+	assert_int_equal(ntohs(six->sin6_port), 7600);
+	assert_false(tcp0->encrypt || tcp0->loop);
+	assert_true(tcp1->encrypt && tcp1->loop);
+	assert_int_equal(config.controllers[1].address_length, 0);
+	assert_int_equal(config.peer_count, 2);
+	assert_int_equal(config.peers[0].node, 2);
+	assert_string_equal(config.peers[0].name, "beta");
+	assert_int_equal(config.peers[0].path_count, 2);
+	assert_int_equal(config.peers[0].paths[0].controller, 2);
+	four = (const struct sockaddr_in *)&config.peers[0].paths[0].address;
+	assert_int_equal(ntohs(four->sin_port), 7601);
+	six = (const struct sockaddr_in6 *)&config.peers[0].paths[1].address;
+	assert_int_equal(six->sin6_family, AF_INET6);
+	assert_int_equal(ntohs(six->sin6_port), 7700);
+	six = (const struct sockaddr_in6 *)&config.peers[1].paths[0].address;
+	assert_int_equal(ntohs(six->sin6_port), 7600);
+
+	/* A private daemon has no part in a cluster. */
+	assert_int_equal(rsmd_config_make_private(&config), 2);
+	assert_int_equal(config.controller_count, 2);
+	assert_string_equal(config.controllers[1].name, "shm0");
+	assert_int_equal(config.peer_count, 0);
+
+	/* One host, its own segments through the network: no peer, so no key. */
+	assert_true(read_text(TCP0 "loop = yes\n"));
+}
+
+static void test_cluster_errors(void **state)
+{
+	(void)state;
+	refused("\n[controller tcp0]\nport = 7600\n", ":3:", "no type");
+	refused("[node]\n[controller tcp0]\ntype = tcp\n", ":3:", "add address");
+	refused("[controller tcp0]\ntype = tcp\naddress = alpha\n", ":3:", "numeric");
+	refused("[controller tcp0]\ntype = tcp\naddress = 10.0.0.1:7600\n", ":3:", "numeric");
+	refused("[controller shm0]\ntype = local\nloop = yes\n", ":2:", "only type = tcp");
+	refused(TCP0 "port = 65536\n", ":4:", "port");
+	refused(TCP0 "encrypt = 1\n", ":4:", "yes or no");
+	refused(TCP0 "threads = 65\n", ":4:", "64");
+	refused(TCP0 "speed = 1\n", ":4:", "speed");
+	refused(TCP0 "[peer 2]\ntcp0 = 10.0.0.2:7600\n", ":5:", "key-file");
+	refused(TCP0 "[peer x]\ntcp0 = 10.0.0.2:7600\n", ":5:", "number of a node");
+	refused(TCP0 "[peer 1]\ntcp0 = 10.0.0.2:7600\n", ":5:", "own number");
+	refused(TCP0 "[peer 2]\ntcp0 = beta:7600\n", ":5:", "numeric");
+	refused(TCP0 "[peer 2]\ntcp0 = 10.0.0.2:0\n", ":5:", "numeric");
+	refused(TCP0 "[peer 2]\ntcp0 = 10.0.0.2:65536\n", ":5:", "numeric");
+	refused(TCP0 "[peer 2]\ntcp0 = [fd00::2:7600\n", ":5:", "numeric");
+	refused(TCP0 "[peer 2]\ntcp0 = [10.0.0.2]:7600\n", ":5:", "numeric");
+	refused(TCP0 "[peer 2]\ntcp0 = [fd00::2]:7600\n", ":5:", "families");
+	refused(TCP0 "[peer 2]\ntcp1 = 10.0.0.2:7600\n", ":5:", "[controller tcp1]");
+	refused(TCP0 "[peer 2]\nloopback0 = 10.0.0.2\n", ":5:", "loopback0");
+	refused(TCP0 "[peer 2]\nspeed = 10\n", ":5:", "unknown key speed");
+	refused(TCP0 "[peer 2]\ntcp0 = 10.0.0.2\ntcp0 = 10.0.0.3\n", ":6:", "two addresses");
+	refused(TCP0 "[peer 2]\nname = b\n[node]\nid = 3\n[peer 2]\nname = c\n", ":9:", "twice");
+	refused(TCP0 "[peer 2]\nname = b\n", ":5:", "no address");
+	refused("[controller shm0]\ntype = local\n[peer 2]\nshm0 = 10.0.0.2\n", ":4:", "type = tcp");
 }
 
 static void test_files(void **state)
@@ -138,6 +223,8 @@ int main(void)
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_errors_have_lines),
 		cmocka_unit_test(test_controllers),
+		cmocka_unit_test(test_cluster),
+		cmocka_unit_test(test_cluster_errors),
 		cmocka_unit_test(test_files),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,12 +25,20 @@ static _Atomic int present = -1; /* socket of the connection that is being serve
 
 static bool take(int socket, void *bytes, size_t length)
 {
-	return length == 0 || recv(socket, bytes, length, MSG_WAITALL) == (ssize_t)length;
+	if (length > 0 && recv(socket, bytes, length, MSG_WAITALL) != (ssize_t)length)
+		return false;
+	for (size_t i = 0; i < length && node.cipher != 0; i++)
+		((uint8_t *)bytes)[i] ^= node.cipher;
+	return true;
 }
 
 static bool say(int socket, const void *bytes, size_t length)
 {
+	static char scratch[NODE_SIZE];
 	const char *at = bytes;
+	for (size_t i = 0; i < length && node.cipher != 0; i++)
+		scratch[i] = (char)(at[i] ^ node.cipher);
+	at = node.cipher != 0 ? scratch : at;
 	size_t step = node.trickle ? 1 : length;
 	for (; length > 0; at += step, length -= step)
 		if (send(socket, at, step, MSG_NOSIGNAL) != (ssize_t)step)
@@ -48,6 +56,9 @@ static void until_closed(int socket)
 static bool welcome(int socket)
 {
 	uint8_t bytes[WIRE_HELLO_SIZE];
+	if (node.cipher != 0 && (recv(socket, node.identity, sizeof(node.identity), MSG_WAITALL) < 0 ||
+				 (uint8_t)node.identity[0] != WIRE_TLS_FIRST_BYTE))
+		return false;
 	if (!take(socket, bytes, sizeof(bytes)) || wire_hello_unpack(bytes, &node.hello) != 0)
 		return false;
 	struct wire_welcome said = {

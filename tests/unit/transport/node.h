@@ -49,8 +49,10 @@ struct node {
 	uint16_t welcome_code;
 	enum node_fault fault;
 	unsigned fault_at;
-	bool trickle;      /* answers byte by byte */
-	_Atomic bool hold; /* reads nothing before `go` is posted, once */
+	bool trickle;                   /* answers byte by byte */
+	uint8_t cipher;                 /* what tls_stub.c makes of each byte; 0: plain */
+	char identity[WIRE_HELLO_SIZE]; /* that the client named by TLS */
+	_Atomic bool hold;              /* reads nothing before `go` is posted, once */
 	sem_t go;
 
 	struct wire_hello hello; /* heard */

@@ -68,8 +68,10 @@ static void test_refused(void **state)
 	(void)state;
 	refused(NODE_WELCOME, RSMERR_PERM_DENIED, RSMERR_PERM_DENIED, "refused");
 	refused(NODE_WELCOME, 999, RSMERR_REMOTE_NODE_UNREACHABLE, "999");
-	refused(NODE_WELCOME_END, 0, RSMERR_REMOTE_NODE_UNREACHABLE, "welcome");
-	refused(NODE_WELCOME_HALF, 0, RSMERR_REMOTE_NODE_UNREACHABLE, "welcome");
+	/* Withdrawn, or the other rsmd ended, in the middle of it. */
+	refused(NODE_WELCOME, RSMERR_CONN_ABORTED, RSMERR_INTERRUPTED, "withdrawn");
+	refused(NODE_WELCOME_END, 0, RSMERR_INTERRUPTED, "withdrawn");
+	refused(NODE_WELCOME_HALF, 0, RSMERR_INTERRUPTED, "withdrawn");
 	refused(NODE_WELCOME_JUNK, 0, RSMERR_REMOTE_NODE_UNREACHABLE, "no rsmd");
 	refused(NODE_WELCOME_VERSION, 0, RSMERR_REMOTE_NODE_UNREACHABLE, "update the library");
 	uint64_t start = base_clock_ns();
