@@ -26,7 +26,8 @@ static struct segment_status *status_of(const struct rsmd_away *away)
 
 static void ask(struct rsmd_away *away)
 {
-	Wire__PeerConnect asked = WIRE__PEER_CONNECT__INIT;
+	Wire__PeerConnect asked;
+	wire__peer_connect__init(&asked);
 	struct rsmd_client *client = away->import.owner;
 	asked.away_id = away->import.id;
 	asked.segment_id = away->segment_id;
@@ -90,7 +91,8 @@ static struct rsmd_away *away_find(const struct rsmd_peer *peer, uint64_t id)
 
 static void disconnect(struct rsmd_peer *peer, uint64_t guest_id)
 {
-	Wire__PeerDisconnect said = WIRE__PEER_DISCONNECT__INIT;
+	Wire__PeerDisconnect said;
+	wire__peer_disconnect__init(&said);
 	said.guest_id = guest_id;
 	if (peer->state == RSMD_PEER_ACTIVE)
 		rsmd_peer_send(peer, WIRE__PEER_MESSAGE__BODY_DISCONNECT, &said);

@@ -15,7 +15,8 @@ static uint64_t lease_ns(const struct rsmd_peer *peer)
 
 static void send_beat(struct rsmd_peer *peer)
 {
-	Wire__PeerBeat beat = WIRE__PEER_BEAT__INIT;
+	Wire__PeerBeat beat;
+	wire__peer_beat__init(&beat);
 	uint64_t now = base_clock_boot_ns();
 	beat.time_ns = now;
 	beat.echo_ns = peer->heard_time_ns;

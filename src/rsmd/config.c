@@ -147,7 +147,8 @@ static int on_key(void *context, const char *section, const char *key, const cha
 {
 	struct rsmd_config_reader *reader = context;
 	bool begins = strcmp(section, reader->section) != 0;
-	snprintf(reader->section, sizeof(reader->section), "%s", section);
+	reader->section[0] = '\0';
+	strncat(reader->section, section, sizeof(reader->section) - 1);
 	if (!strncmp(section, "controller ", 11))
 		return rsmd_config_on_controller(reader, section + 11, begins, key, value);
 	if (!strncmp(section, "peer ", 5))

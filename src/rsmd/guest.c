@@ -48,7 +48,8 @@ static void guest_free(struct rsmd_guest *guest)
 
 void rsmd_guest_abort(struct rsmd_guest *guest, int code, const char *reason)
 {
-	Wire__PeerAborted said = WIRE__PEER_ABORTED__INIT;
+	Wire__PeerAborted said;
+	wire__peer_aborted__init(&said);
 	struct rsmd_peer *peer = guest->peer;
 	char text[BASE_REASON_MAX]; /* the message wants one that may be written */
 	snprintf(text, sizeof(text), "%s", reason);
@@ -233,7 +234,8 @@ static int guest_make(struct rsmd_peer *peer, const Wire__PeerConnect *asked, st
 
 void rsmd_guest_connect(struct rsmd_peer *peer, const Wire__PeerConnect *asked)
 {
-	Wire__PeerConnected answer = WIRE__PEER_CONNECTED__INIT;
+	Wire__PeerConnected answer;
+	wire__peer_connected__init(&answer);
 	char reason[BASE_REASON_MAX];
 	struct rsmd_guest *guest = NULL;
 	answer.away_id = asked->away_id;
@@ -292,7 +294,8 @@ struct rsmd_guest *rsmd_guest_claim(const struct wire_ticket *ticket)
 /* Sends what is pending for one guest, if the stream has room. */
 static void events_send(struct rsmd_guest *guest)
 {
-	Wire__PeerSignal said = WIRE__PEER_SIGNAL__INIT;
+	Wire__PeerSignal said;
+	wire__peer_signal__init(&said);
 	struct rsmd_peer *peer = guest->peer;
 	if (!guest->single && !guest->events)
 		return;

@@ -33,7 +33,8 @@ void rsmd_hello_send(struct rsmd_peer *peer)
 {
 	static char release[] = RSM_RELEASE; /* the message wants one that may be written */
 	const struct rsmd_controller *controller = peer->member.controller;
-	Wire__PeerHello hello = WIRE__PEER_HELLO__INIT;
+	Wire__PeerHello hello;
+	wire__peer_hello__init(&hello);
 	char name[RSMD_NAME_MAX];
 	strcpy(name, controller->name);
 	hello.version = WIRE_PEER_VERSION;
@@ -51,7 +52,8 @@ void rsmd_hello_send(struct rsmd_peer *peer)
 
 static void refuse(struct rsmd_peer *peer, int code)
 {
-	Wire__PeerBye bye = WIRE__PEER_BYE__INIT;
+	Wire__PeerBye bye;
+	wire__peer_bye__init(&bye);
 	char reason[BASE_REASON_MAX];
 	snprintf(reason, sizeof(reason), "%s", base_reason());
 	bye.code = (uint32_t)code;

@@ -286,7 +286,8 @@ bool rsmd_peers_open(char *error, size_t size)
 
 void rsmd_peers_close(void)
 {
-	Wire__PeerBye bye = WIRE__PEER_BYE__INIT;
+	Wire__PeerBye bye;
+	wire__peer_bye__init(&bye);
 	static char reason[] = "rsmd ends";
 	struct rsmd_peer *peer;
 	bye.reason = reason;

@@ -174,7 +174,8 @@ static int send_packed(struct rsmd_peer *peer, const Wire__PeerMessage *message,
 
 void rsmd_peer_send(struct rsmd_peer *peer, Wire__PeerMessage__BodyCase body_case, void *body)
 {
-	Wire__PeerMessage message = WIRE__PEER_MESSAGE__INIT;
+	Wire__PeerMessage message;
+	wire__peer_message__init(&message);
 	if (!peer->self && (!peer->stream || peer->broken || peer->state == RSMD_PEER_DOWN))
 		return;
 	message.body_case = body_case;

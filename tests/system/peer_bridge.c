@@ -112,8 +112,10 @@ int main(int argc, char **argv)
 	int error = wire_tls_client(fd, argv[3], key, &tls);
 	if (!error)
 		error = shake(fd, tls);
-	if (error)
+	if (error) {
+		wire_tls_close(tls);
 		return fail("handshake", error);
+	}
 	error = shuttle(fd, tls);
 	wire_tls_close(tls);
 	close(fd);

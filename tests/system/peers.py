@@ -589,8 +589,11 @@ def test_many_imports():
         owner, client = cluster.client(2), cluster.client(1)
         segment = published(owner)
         aways = [Away(client, segment, 2) for _ in range(200)]
+        connections = []
         for away in aways:
             away.result()
+            connections.append(away.hello(2))  # a ticket that nobody uses ends the import after 10 s
+        assert all(welcome(data) == 0 for data in connections)
         assert cluster.path(2, 1)["guests"] == 200
         for _ in range(50):
             owner.ask("ring", handle_id=owner.last_export)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * How a link ends and when that may be told. An end that the other rsmd made (FIN, RST) is told at once: it has fenced before, or
- * is gone. A network that fails is silence: what was sent may still be on its way, so nobody is told before the status word
+ * is gone. Anything else, a network that fails, is silence: what was sent may still be on its way, so nobody is told before the status word
  * says that this node's rsmd has counted the time, or, without an rsmd, the time was counted here (doc/protocol.md 6).
  */
 #include "transport/tcp/tcp.h"
@@ -18,10 +18,10 @@ void tcp_lose(struct tcp_link *link, int error, const char *why)
 {
 	if (link->health != TCP_WELL)
 		return;
-	link->health = error == 0 || error == ECONNRESET || error == EPIPE || error == EPROTO ||
-				       error == EFAULT || error == ECANCELED
-			       ? TCP_LOST
-			       : TCP_SILENT;
+	link->health =
+		error == 0 || error == ECONNRESET || error == EPIPE || error == EPROTO || error == ECANCELED
+			? TCP_LOST
+			: TCP_SILENT;
 	link->error = error;
 	link->why = why;
 	/* Nothing of the application's memory is touched from here on. */
@@ -111,7 +111,7 @@ static void quiet_check(struct transport_import *import)
 		tcp_lose(link, 0,
 			 "rsmd is gone, and the segment's node says nothing; connect again to go on");
 	else if (now - link->quiet_ns >= TCP_STALL_NS)
-		tcp_lose(link, 0,
+		tcp_lose(link, ETIMEDOUT,
 			 "the segment's node did not answer for two minutes; connect again to go on");
 }
 

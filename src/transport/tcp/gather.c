@@ -27,7 +27,10 @@ uint32_t tcp_batch_add(struct tcp_link *link, struct tcp_batch *batch, struct wi
 	request.sequence = link->sequence++;
 	wire_request_pack(&request, head);
 	batch->pieces[batch->count++] = (struct iovec){head, WIRE_REQUEST_SIZE};
-	if (payload != NULL)
+	if (payload != NULL && request.length <= TCP_COPIED) {
+		memcpy(head + WIRE_REQUEST_SIZE, payload, request.length);
+		batch->pieces[batch->count - 1].iov_len += request.length;
+	} else if (payload != NULL)
 		batch->pieces[batch->count++] =
 			(struct iovec){(void *)(uintptr_t)payload, (size_t)request.length};
 	if ((request.flags & WIRE_FLAG_ANSWER) == 0)

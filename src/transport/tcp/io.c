@@ -23,7 +23,8 @@ ssize_t tcp_read(struct tcp_link *link, const struct iovec *pieces, int count)
 		struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)pieces,
 					 .msg_iovlen = (size_t)count};
 		do
-			got = recvmsg(link->socket, &message, MSG_DONTWAIT);
+			got = count == 1 ? recv(link->socket, pieces->iov_base, pieces->iov_len, MSG_DONTWAIT)
+					 : recvmsg(link->socket, &message, MSG_DONTWAIT);
 		while (got < 0 && errno == EINTR);
 		got = got < 0 ? -errno : got;
 	}
@@ -57,8 +58,10 @@ ssize_t tcp_write(struct tcp_link *link, const struct iovec *pieces, int count)
 	} else {
 		struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)pieces,
 					 .msg_iovlen = (size_t)count};
+		const int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
 		do
-			sent = sendmsg(link->socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+			sent = count == 1 ? send(link->socket, pieces->iov_base, pieces->iov_len, flags)
+					  : sendmsg(link->socket, &message, flags);
 		while (sent < 0 && errno == EINTR);
 		sent = sent < 0 ? -errno : sent;
 	}

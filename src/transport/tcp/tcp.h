@@ -20,11 +20,12 @@
 #include "transport/transport.h"
 #include "wire/tls.h"
 
-#define TCP_SMALL       4096u             /* bytes; a longer put is not copied but sent from where it lies */
-#define TCP_GATHER      65536u            /* bytes of requests that wait inside a span */
-#define TCP_READ_AHEAD  16384u            /* bytes that one receive may take of answers to come */
-#define TCP_RECORD      16384u            /* bytes of one TLS record */
-#define TCP_VECTOR      16u               /* entries of one vector (RSM_MAX_SGIOREQS) */
+#define TCP_SMALL       4096u  /* bytes; a longer put is not copied but sent from where it lies */
+#define TCP_COPIED      64u    /* bytes; up to here a payload goes out in one piece with its header */
+#define TCP_GATHER      65536u /* bytes of requests that wait inside a span */
+#define TCP_READ_AHEAD  16384u /* bytes that one receive may take of answers to come */
+#define TCP_RECORD      16384u /* bytes of one TLS record */
+#define TCP_VECTOR      16u    /* entries of one vector (RSM_MAX_SGIOREQS) */
 #define TCP_BATCH       (TCP_VECTOR + 1u) /* requests of one exchange: a vector and its post */
 #define TCP_ANSWERS_FEW 64u   /* answers that may be awaited at once: without explicit gets, a power of 2 */
 #define TCP_ANSWERS_MAX 1024u /* the same with them */
@@ -110,7 +111,7 @@ struct tcp_batch {
 	struct iovec pieces[1 + 2 * TCP_BATCH];
 	int count;
 	unsigned requests;
-	unsigned char heads[TCP_BATCH][WIRE_REQUEST_SIZE];
+	unsigned char heads[TCP_BATCH][WIRE_REQUEST_SIZE + TCP_COPIED]; /* with what is short */
 };
 
 /* tcp.c */
