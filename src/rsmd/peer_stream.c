@@ -59,6 +59,9 @@ static void unpack(struct rsmd_peer *peer, const uint8_t *bytes, size_t length)
 	Wire__PeerMessage *message = rsmd_unpack_peer(bytes, length);
 	if (!message || !handle(peer, message))
 		rsmd_peer_break(peer, message ? "a message before its hello" : "not a message");
+	else if (message->body_case !=
+		 WIRE__PEER_MESSAGE__BODY_BEAT) /* behind a beat comes nothing for long */
+		rsmd_loop_active();
 	rsmd_unpack_reset();
 }
 
@@ -130,7 +133,6 @@ void rsmd_peer_ready(void *context)
 	bool write = wire_stream_wants_write(peer->stream);
 	enum rsmd_wait room = peer->state == RSMD_PEER_DOWN ? RSMD_WAIT_WRITE : RSMD_WAIT_BOTH;
 	rsmd_loop_wait_for(peer->watch, write ? room : RSMD_WAIT_READ);
-	rsmd_loop_active();
 }
 
 void rsmd_peer_deliver(struct rsmd_peer *peer)
