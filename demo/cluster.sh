@@ -149,7 +149,7 @@ wait "$importer" || fail "the importer failed"
 pids=("${holders[@]}")
 
 last=$EPOCHREALTIME
-become 2 "$bin/rsm" export --controller tcp0 --id "$id" - <"$file" >"$work/exporter" 3<&- 4<&- &
+become 2 "$bin/rsm" export --controller tcp0 - <"$file" >"$work/exporter" 3<&- 4<&- &
 exporter=$!
 pids+=("$exporter")
 exec 3<"$work/exporter"

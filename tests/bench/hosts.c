@@ -198,13 +198,14 @@ bool bench_hosts_open(void)
 
 void bench_hosts_close(void)
 {
-	if (bench_hosts.exporter.pid > 0) {
-		kill(bench_hosts.exporter.pid, SIGCONT);
-		bench_peer_end(&bench_hosts.exporter);
-	}
+	/* First the raw server: as a fork it holds our end of the exporter's socket, too. */
 	if (bench_hosts.raw > 0) {
 		kill(bench_hosts.raw, SIGKILL);
 		waitpid(bench_hosts.raw, NULL, 0);
+	}
+	if (bench_hosts.exporter.pid > 0) {
+		kill(bench_hosts.exporter.pid, SIGCONT);
+		bench_peer_end(&bench_hosts.exporter);
 	}
 	bench_daemon_stop(&bench_hosts.daemon[0]);
 	bench_daemon_stop(&bench_hosts.daemon[1]);
