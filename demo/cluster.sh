@@ -167,6 +167,7 @@ echo
 last=$EPOCHREALTIME
 kill -TERM "$exporter"
 wait "$exporter" || fail "rsm export failed"
+step "ended rsm export by SIGTERM"
 pids=("${holders[@]}")
 end_daemon "$work/2/rsmd.sock"
 step "ended rsmd of node 2"
