@@ -149,7 +149,7 @@ wait "$importer" || fail "the importer failed"
 pids=("${holders[@]}")
 
 last=$EPOCHREALTIME
-become 2 "$bin/rsm" export --controller tcp0 --id "$id" - <"$file" >"$work/exporter" 3<&- 4<&- &
+become 2 "$bin/rsm" export --controller tcp0 - <"$file" >"$work/exporter" 3<&- 4<&- &
 exporter=$!
 pids+=("$exporter")
 exec 3<"$work/exporter"
@@ -167,6 +167,7 @@ echo
 last=$EPOCHREALTIME
 kill -TERM "$exporter"
 wait "$exporter" || fail "rsm export failed"
+step "ended rsm export by SIGTERM"
 pids=("${holders[@]}")
 end_daemon "$work/2/rsmd.sock"
 step "ended rsmd of node 2"

@@ -32,7 +32,7 @@ end_daemon() {
 		return 0
 	[ -n "$pid" ] || return 0
 	kill -TERM "$pid" 2>/dev/null || return 0
-	tail --pid="$pid" -f /dev/null
+	tail --pid="$pid" -s 0.05 -f /dev/null
 }
 
 cleanup() {

@@ -46,6 +46,7 @@ struct thread {
 	atomic_uint connections;
 	struct connection *ready; /* utlist: those with work at hand */
 	struct connection *held;  /* utlist: those that may not go on */
+	uint64_t held_turn;       /* when these had their last turn: others must not keep it from them */
 	struct connection *hot;   /* the only one that was active lately, or NULL */
 	bool spins;
 	uint64_t spin_until;
@@ -179,10 +180,11 @@ static void thread_kicked(struct thread *thread)
 static void events_handle(struct thread *thread, const struct epoll_event *events, int count)
 {
 	struct connection *only = NULL;
+	bool kicked = false;
 	for (int i = 0; i < count; i++) {
 		struct connection *connection = events[i].data.ptr;
 		if (!connection) {
-			thread_kicked(thread);
+			kicked = true; /* last: it may end connections that have events behind it here */
 			continue;
 		}
 		if (connection->listed == LISTED_READY)
@@ -198,6 +200,8 @@ static void events_handle(struct thread *thread, const struct epoll_event *event
 		thread->hot = only;
 	else if (count > 1)
 		thread->hot = NULL;
+	if (kicked)
+		thread_kicked(thread);
 }
 
 /* Spinning is for as many threads as leave a processor free. */
@@ -235,10 +239,12 @@ static void thread_round(struct thread *thread)
 	int count = epoll_wait(thread->epoll, events, EVENTS, timeout);
 	if (count > 0)
 		events_handle(thread, events, count);
-	if (count == 0 && timeout > 0)
-		list_turn(thread, thread->held);
 	list_turn(thread, thread->ready);
 	uint64_t now = base_clock_ns();
+	if (thread->held && now - thread->held_turn >= HELD_MS * 1000000u) {
+		thread->held_turn = now;
+		list_turn(thread, thread->held);
+	}
 	if (count > 0 || thread->ready) {
 		thread->spin_until = now + SPIN_NS;
 		spin_set(thread, true);

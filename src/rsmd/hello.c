@@ -119,7 +119,9 @@ void rsmd_hello_received(struct rsmd_peer *peer, const Wire__PeerHello *said)
 
 void rsmd_hello_bye(struct rsmd_peer *peer, const Wire__PeerBye *said)
 {
-	rsmd_peer_set_state(peer, RSMD_PEER_LEAVING);
+	/* A refusal before hello ends no path: its aways wait no longer than for one that is silent. */
+	if (peer->state == RSMD_PEER_ACTIVE)
+		rsmd_peer_set_state(peer, RSMD_PEER_LEAVING);
 	if (said->code)
 		rsmd_peer_break(peer, "it refuses: %.200s", said->reason);
 	else

@@ -62,6 +62,12 @@ void rsmd_import_end(struct rsmd_import *import)
 	rsmd_segment_give();
 	free(import);
 }
+/* Of this node, and still through the network. What other controllers export is reached as on any controller of one node. */
+static bool loops(const struct rsmd_controller *controller, const Wire__Connect *asked)
+{
+	const struct rsmd_export *export = rsmd_export_published(asked->segment_id);
+	return controller->loop && (!export || export->controller == controller);
+}
 
 /* The controller that was asked for, if the node can be reached through it; and whether that takes the network. */
 static int route(const Wire__Connect *asked, const struct rsmd_controller **found, bool *away)
@@ -76,7 +82,7 @@ static int route(const Wire__Connect *asked, const struct rsmd_controller **foun
 		return base_refuse(RSMERR_CTLR_NOT_PRESENT,
 				   "node %u was asked through loopback, which reaches this node only, %u",
 				   asked->node_id, here);
-	*away = controller->address_length && (asked->node_id != here || controller->loop);
+	*away = controller->address_length && (asked->node_id != here || loops(controller, asked));
 	if (asked->node_id != here && !*away)
 		return base_refuse(
 			RSMERR_REMOTE_NODE_UNREACHABLE,

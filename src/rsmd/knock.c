@@ -296,7 +296,7 @@ void rsmd_knock(int socket, const struct rsmd_controller *controller)
 	unsigned most = (unsigned)rsmd_fd_last() / 8;
 	if (most > KNOCKS_MAX)
 		most = KNOCKS_MAX;
-	if (knock_count >= most)
+	if (knocks && knock_count >= most)
 		offend(knocks,
 		       "%u connections wait that have not shown a key or a ticket, this is the oldest", most);
 	struct knock *knock = rsmd_fd_check(socket) ? NULL : calloc(1, sizeof(*knock));

@@ -18,6 +18,7 @@
 #include "rsmd/closer.h"
 #include "rsmd/maps.h"
 #include "segment/memfd.h"
+#include "segment/view.h"
 
 #define PAGE      4096u
 #define HUGE_PAGE (2u << 20)
@@ -144,6 +145,7 @@ RSMD_HANDLER(rsmd_object_create)
 	struct rsmd_object *object = object_new(WIRE__OBJECT_KIND__OBJECT_SEALED);
 	if (!object)
 		return RSMERR_INSUFFICIENT_MEM;
+	object->local = true;
 	code = segment_memfd_create("rsm", asked->length, asked->huge, 0, &object->fd);
 	if (!code)
 		code = rsmd_fd_keep(&object->fd);
@@ -266,6 +268,7 @@ RSMD_HANDLER(rsmd_object_offer)
 	}
 	if (!code && object->fd >= 0)
 		tighten(object->fd, client->identity.uid);
+	object->local = object->shmid >= 0 || (!code && segment_view_is_local(object->fd));
 	if (!code)
 		return object_add(client, object, answer);
 	rsmd_closer_close(object->fd);

@@ -17,6 +17,7 @@ struct rsmd_object {
 	uint64_t start, end;             /* offsets that extents may name */
 	uint32_t uses;                   /* extents of layouts that name it */
 	bool huge;                       /* offsets are multiples of 2 MiB */
+	bool local;                      /* no access waits for a server: memory, or a file of a local disk */
 	bool freed;                      /* goes with its last use */
 	bool foreign;                    /* another user had it: pages may be pinned, which no lease shows */
 	struct rsmd_object *prev, *next; /* of the same owner */

@@ -13,8 +13,9 @@
 #include "rsmd/rsmd.h"
 #include "rsmd/unpack.h"
 
-#define MESSAGES    64u   /* in a row, before others get their turn */
-#define HELLO_LIMIT 4096u /* bytes of a message, until it is known who sends */
+#define MESSAGES    64u          /* in a row, before others get their turn */
+#define TURN_BYTES  (256u << 10) /* the same for long ones */
+#define HELLO_LIMIT 4096u        /* bytes of a message, until it is known who sends */
 
 /* False: none that may come now. */
 static bool handle(struct rsmd_peer *peer, const Wire__PeerMessage *message)
@@ -59,14 +60,17 @@ static void unpack(struct rsmd_peer *peer, const uint8_t *bytes, size_t length)
 	Wire__PeerMessage *message = rsmd_unpack_peer(bytes, length);
 	if (!message || !handle(peer, message))
 		rsmd_peer_break(peer, message ? "a message before its hello" : "not a message");
+	else if (message->body_case !=
+		 WIRE__PEER_MESSAGE__BODY_BEAT) /* behind a beat comes nothing for long */
+		rsmd_loop_active();
 	rsmd_unpack_reset();
 }
 
 static void receive(struct rsmd_peer *peer)
 {
 	const uint8_t *message;
-	size_t length;
-	for (unsigned i = 0; i < MESSAGES && !peer->broken; i++) {
+	size_t length, taken = 0;
+	for (unsigned i = 0; i < MESSAGES && taken < TURN_BYTES && !peer->broken; i++) {
 		bool known = peer->state == RSMD_PEER_ACTIVE;
 		int error = wire_stream_receive(peer->stream, known ? WIRE_STREAM_MESSAGE_MAX : HELLO_LIMIT,
 						&message, &length);
@@ -81,6 +85,7 @@ static void receive(struct rsmd_peer *peer)
 			rsmd_peer_break(peer, "receiving: %s", strerror(-error));
 		else
 			unpack(peer, message, length);
+		taken += length;
 		if (!peer->stream)
 			return;
 	}
@@ -130,7 +135,6 @@ void rsmd_peer_ready(void *context)
 	bool write = wire_stream_wants_write(peer->stream);
 	enum rsmd_wait room = peer->state == RSMD_PEER_DOWN ? RSMD_WAIT_WRITE : RSMD_WAIT_BOTH;
 	rsmd_loop_wait_for(peer->watch, write ? room : RSMD_WAIT_READ);
-	rsmd_loop_active();
 }
 
 void rsmd_peer_deliver(struct rsmd_peer *peer)

@@ -21,6 +21,15 @@ static enum rsmd_serve_wait offence(struct rsmd_serve *serve, const char *why)
 	return RSMD_SERVE_END;
 }
 
+/* The lease is looked at before each access: a turn may be interrupted for any time, by a machine that sleeps for instance. */
+static bool is_late(struct rsmd_serve *serve)
+{
+	const struct rsmd_grant *grant = serve->grant;
+	if (grant->lease && base_clock_boot_ns() >= atomic_load(grant->lease))
+		serve->late = true;
+	return serve->late;
+}
+
 /* Remembered until a reply can tell. The first one counts. */
 static void fail(struct rsmd_serve *serve, int error)
 {
@@ -46,7 +55,7 @@ static void answer(struct rsmd_serve *serve, struct rsmd_serve_buffers *buffers)
 static void post(struct rsmd_serve *serve)
 {
 	struct rsmd_grant *grant = serve->grant;
-	if (serve->is_failing)
+	if (serve->is_failing || is_late(serve))
 		return;
 	bool single = serve->request.flags & WIRE_FLAG_NO_ACCUMULATE;
 	if (segment_signal_post(&grant->signals->memory[0], 1, single))
@@ -112,7 +121,7 @@ static void put_write(struct rsmd_serve *serve, unsigned char *bytes, size_t len
 	unsigned width = serve->request.width;
 	if (serve->swap && width > 1)
 		rsmd_serve_swap(bytes, length, width);
-	if (!serve->failed) {
+	if (!serve->failed && !is_late(serve)) {
 		int error = segment_view_write(&serve->grant->view, serve->request.offset + serve->done,
 					       bytes, length, width);
 		if (error)
@@ -156,6 +165,8 @@ static enum rsmd_serve_wait feed(struct rsmd_serve *serve, struct rsmd_serve_buf
 		size_t left = length - at;
 		if (serve->phase == SERVE_PUT) {
 			at += put_take(serve, bytes + at, left);
+			if (serve->late)
+				break;
 			if (serve->done == serve->request.length)
 				put_over(serve, buffers);
 			else
@@ -191,7 +202,7 @@ static enum rsmd_serve_wait feed(struct rsmd_serve *serve, struct rsmd_serve_buf
 		}
 	}
 	*used = at;
-	return wait;
+	return serve->late ? offence(serve, "its node fell silent in the middle of a request") : wait;
 }
 
 /* Bytes of a put that go from the socket to the segment without a stop in between; 0: it is not worth it, or not possible. */
@@ -283,6 +294,10 @@ static enum rsmd_serve_wait take_in(struct rsmd_serve *serve, struct rsmd_serve_
 		return wait;
 	for (unsigned i = 0; i < RECEIVES && buffers->budget; i++) {
 		size_t direct, buffered, used;
+		if (is_late(serve)) { /* what is in the socket stays there: there may be a new one */
+			serve->late = false;
+			return RSMD_SERVE_MORE;
+		}
 		bool full;
 		ssize_t got = receive(serve, buffers, &direct, &buffered, &full);
 		if (got == -EFAULT) { /* memory that is not there: the payload has nowhere to go */
@@ -324,14 +339,17 @@ static enum rsmd_serve_wait step(struct rsmd_serve *serve, struct rsmd_serve_buf
 }
 
 /* Whether the grant lets its guest do anything just now. RSMD_SERVE_MORE: yes. */
-static enum rsmd_serve_wait judge(const struct rsmd_grant *grant)
+static enum rsmd_serve_wait judge(struct rsmd_serve *serve)
 {
+	const struct rsmd_grant *grant = serve->grant;
 	if (grant->closed)
 		return RSMD_SERVE_END;
 	if (grant->held) /* no longer than importers on the exporter's node wait */
 		return base_clock_ns() - grant->held_ns < MOVE_NS ? RSMD_SERVE_HELD : RSMD_SERVE_END;
-	if (grant->lease && base_clock_boot_ns() >= atomic_load(grant->lease))
+	if (is_late(serve)) {
+		serve->late = false;
 		return RSMD_SERVE_HELD;
+	}
 	return RSMD_SERVE_MORE;
 }
 
@@ -342,7 +360,7 @@ enum rsmd_serve_wait rsmd_serve_turn(struct rsmd_serve *serve, struct rsmd_serve
 	if (atomic_load(&grant->wanted))
 		return RSMD_SERVE_MORE;
 	pthread_mutex_lock(&grant->gate);
-	enum rsmd_serve_wait wait = judge(grant);
+	enum rsmd_serve_wait wait = judge(serve);
 	if (wait == RSMD_SERVE_MORE)
 		wait = step(serve, buffers);
 	pthread_mutex_unlock(&grant->gate);

@@ -63,6 +63,7 @@ struct rsmd_serve {
 	bool answered;        /* GET: the reply's header is out, the payload follows */
 	bool direct;          /* GET: from the segment to the socket */
 	bool failed;          /* PUT: the rest of the payload is thrown away */
+	bool late;            /* the lease has passed in the middle of a turn: nothing more is performed */
 	unsigned item_length; /* PUT of items: bytes of one that came in two parts */
 	uint8_t item[8];
 

@@ -32,6 +32,15 @@ static int target_map(const struct rsmd_export *export, struct segment_view *vie
 				   export->segment_id);
 	for (size_t i = 0; i < export->extent_count; i++) {
 		const struct rsmd_extent *extent = &export->extents[i];
+		/* A data thread would wait in it under the gate, and then the loop for the fence. */
+		if (!extent->object->local)
+			return base_refuse(
+				RSMERR_INSUFFICIENT_RESOURCES,
+				"segment 0x%x has a piece of a file whose file system is none of this host's "
+				"memory or disks (tmpfs, hugetlbfs, ext, XFS, Btrfs, F2FS, ZFS); rsmd serves "
+				"other nodes "
+				"from those only: export private memory or memory of rsmx_alloc",
+				export->segment_id);
 		extents[i] = (struct segment_extent){.fd = extent->object->fd,
 						     .shmid = extent->object->shmid,
 						     .offset = extent->offset,
@@ -119,9 +128,9 @@ void rsmd_target_move(struct rsmd_export *export)
 	if (!target)
 		return;
 	int code = target_map(export, &fresh);
-	if (code)
-		rsmd_log(RSMD_LOG_WARNING, "segment 0x%x is lost for other nodes: %s", export->segment_id,
-			 base_reason());
+	if (code) /* a client can make it happen as often as it likes */
+		rsmd_log_offence("segment 0x%x is lost for other nodes: %s", export->segment_id,
+				 base_reason());
 	DL_FOREACH(target->grants, grant)
 	{
 		gate_take(grant);

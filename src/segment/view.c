@@ -2,16 +2,20 @@
 #include "segment/view.h"
 
 #include <errno.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
 #endif
+
+#define ZFS_SUPER_MAGIC 0x2fc12fc1u /* of a module: not in the kernel's header */
 
 #define HUGE_ALIGN ((size_t)2 << 20)
 
@@ -90,6 +94,21 @@ bool segment_view_is_huge(const struct segment_extent *extents, size_t count)
 	for (size_t i = 0; i < count; i++)
 		if (extents[i].fd >= 0 && fstat(extents[i].fd, &st) == 0 &&
 		    st.st_blksize >= (blksize_t)HUGE_ALIGN)
+			return true;
+	return false;
+}
+
+bool segment_view_is_local(int fd)
+{
+	static const uint32_t local[] = {TMPFS_MAGIC,      HUGETLBFS_MAGIC,
+					 RAMFS_MAGIC,      EXT4_SUPER_MAGIC /* ext2 and ext3, too */,
+					 XFS_SUPER_MAGIC,  BTRFS_SUPER_MAGIC,
+					 F2FS_SUPER_MAGIC, ZFS_SUPER_MAGIC};
+	struct statfs of;
+	if (fstatfs(fd, &of) != 0)
+		return false;
+	for (size_t i = 0; i < sizeof(local) / sizeof(local[0]); i++)
+		if ((uint32_t)of.f_type == local[i])
 			return true;
 	return false;
 }

@@ -28,6 +28,13 @@ int segment_view_place(const struct segment_extent *extents, size_t count, uint6
 /* Whether one of the extents has huge pages. */
 bool segment_view_is_huge(const struct segment_extent *extents, size_t count);
 
+/*
+ * Whether an access to the file never waits for a server or another process: memory, or a local disk's file system. Those
+ * that lie on others (FUSE, NFS, also overlayfs, which any user can put on top of FUSE) do not count. May itself wait for
+ * such a server, as fstat(2) does.
+ */
+bool segment_view_is_local(int fd);
+
 /* Private zeros in the place of whatever is there. */
 int segment_view_blank(void *at, size_t length, int protection);
 

@@ -85,6 +85,8 @@ bool bench_daemon_start(struct bench_daemon *daemon, const char *config, int cor
 void bench_daemon_stop(struct bench_daemon *daemon);
 /* Only for a signal handler that ends the run. */
 void bench_daemon_abandon(const struct bench_daemon *daemon);
+/* What rsmd had to say, on standard error. */
+void bench_daemon_tell(const struct bench_daemon *daemon);
 int bench_daemon_role(const char *socket, const char *config, const char *log);
 /* Resident KiB of rsmd, negative when unknown. */
 double bench_daemon_rss(const struct bench_daemon *daemon);

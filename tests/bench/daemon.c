@@ -84,8 +84,8 @@ static bool ended(const struct bench_daemon *daemon)
 	return waitpid(daemon->pid, NULL, WNOHANG) == daemon->pid;
 }
 
-/* What rsmd had to say before it ended. */
-static void show_log(const struct bench_daemon *daemon)
+/* Its log's beginning, which is all of it as a rule. */
+void bench_daemon_tell(const struct bench_daemon *daemon)
 {
 	char text[4096];
 	int fd = open(daemon->log, O_RDONLY | O_CLOEXEC);
@@ -112,7 +112,7 @@ bool bench_daemon_start(struct bench_daemon *daemon, const char *config, int cor
 	while (!answers(daemon)) {
 		if (ended(daemon)) {
 			daemon->pid = -1;
-			show_log(daemon);
+			bench_daemon_tell(daemon);
 			return bench_problem("rsmd ended instead of listening at %s", daemon->socket);
 		}
 		if (base_clock_ns() > deadline)

@@ -140,14 +140,15 @@ static bool make_key(void)
 	return written || bench_problem("%s: %s", bench_hosts.key, strerror(errno));
 }
 
-/* `own`: 0 or 1; node numbers are one more. */
+/* `own`: 0 or 1; node numbers are one more. A busy machine may stall a daemon for seconds: no death here. */
 static bool start_daemon(unsigned own)
 {
 	char config[512];
 	unsigned other = 1 - own;
 
 	snprintf(config, sizeof(config),
-		 "[node]\nid = %u\n[cluster]\nkey-file = %s\n[controller tcp0]\ntype = tcp\naddress = %s\n"
+		 "[node]\nid = %u\n[cluster]\nkey-file = %s\ndead-after = 30s\n[controller tcp0]\ntype = "
+		 "tcp\naddress = %s\n"
 		 "port = %u\n[peer %u]\ntcp0 = %s:%u\n",
 		 own + 1, bench_hosts.key, bench_hosts.address[own], bench_hosts.port[own], other + 1,
 		 bench_hosts.address[other], bench_hosts.port[other]);
@@ -198,13 +199,14 @@ bool bench_hosts_open(void)
 
 void bench_hosts_close(void)
 {
-	if (bench_hosts.exporter.pid > 0) {
-		kill(bench_hosts.exporter.pid, SIGCONT);
-		bench_peer_end(&bench_hosts.exporter);
-	}
+	/* First the raw server: as a fork it holds our end of the exporter's socket, too. */
 	if (bench_hosts.raw > 0) {
 		kill(bench_hosts.raw, SIGKILL);
 		waitpid(bench_hosts.raw, NULL, 0);
+	}
+	if (bench_hosts.exporter.pid > 0) {
+		kill(bench_hosts.exporter.pid, SIGCONT);
+		bench_peer_end(&bench_hosts.exporter);
 	}
 	bench_daemon_stop(&bench_hosts.daemon[0]);
 	bench_daemon_stop(&bench_hosts.daemon[1]);

@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "bench.h"
 
-#define ROUNDS   7
+#define ROUNDS   5
 #define THINK_NS 150000u /* longer than any side spins before it sleeps */
 #define CONNECTS 100u
 
@@ -37,12 +37,12 @@ struct net {
 
 #define ECHO    .op = BENCH_TCP_ECHO, .raw_size = 8, .limit = "request/response"
 #define LATENCY .unit = "us", .length = 8, .kind = BENCH_RATIO_MOST
-#define SPIN    .spin = true, .raw_count = 10000, .count = 10000
-#define SLEEP   .think = true, .raw_count = 1500, .count = 1500
+#define SPIN    .spin = true, .raw_count = 4000, .count = 4000
+#define SLEEP   .think = true, .raw_count = 500, .count = 500
 #define STREAM  .unit = "GB/s", .limit = "stream of the same writes", .kind = BENCH_RATIO_LEAST
 #define RATE    .unit = "M/s", .length = 8, .kind = BENCH_VALUE_LEAST, .spin = true
-#define K64     .raw_size = 65536, .raw_count = 4096, .length = 65536, .count = 4096, .window = 64
-#define M1      .raw_size = 1 << 20, .raw_count = 256, .length = 1 << 20, .count = 256, .window = 16
+#define K64     .raw_size = 65536, .raw_count = 2048, .length = 65536, .count = 2048, .window = 64
+#define M1      .raw_size = 1 << 20, .raw_count = 128, .length = 1 << 20, .count = 128, .window = 16
 
 /* clang-format off: one row, one line or two */
 static const struct net table[] = {
@@ -54,30 +54,30 @@ static const struct net table[] = {
 	 RATE,
 	 .call = PUT,
 	 .window = 4096,
-	 .count = 1 << 19,
+	 .count = 1 << 18,
 	 .op = BENCH_TCP_PUT,
 	 .limit = "a send for each",
 	 .raw_size = 8,
-	 .raw_count = 50000,
+	 .raw_count = 20000,
 	 .goal = 6},
 	{.name = "get 8 B, explicit, windows of 1024",
 	 RATE,
 	 .call = GET,
 	 .window = 1024,
-	 .count = 1 << 17,
+	 .count = 1 << 15,
 	 .op = BENCH_TCP_ECHO,
 	 .limit = "request/response",
 	 .raw_size = 8,
-	 .raw_count = 10000,
+	 .raw_count = 4000,
 	 .goal = 1},
 	{.name = "get 8 B, vectors of 16, implicit",
 	 RATE,
 	 .call = GETV,
-	 .count = 1 << 16,
+	 .count = 1 << 14,
 	 .op = BENCH_TCP_ECHO,
 	 .limit = "request/response",
 	 .raw_size = 8,
-	 .raw_count = 10000,
+	 .raw_count = 4000,
 	 .goal = 1},
 	{.name = "put 64 KiB, windows of 64", STREAM, K64, .op = BENCH_TCP_PUT, .call = PUT, .goal = 1.3},
 	{.name = "get 64 KiB, windows of 64", STREAM, K64, .op = BENCH_TCP_GET, .call = GET, .goal = 1.3},
@@ -295,6 +295,8 @@ bool bench_net_group(void)
 	if (child == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGTERM);
 		bool ok = bench_hosts_open() && bench_pin(0, bench_core[0]) && rows();
+		for (unsigned i = 0; !ok && i < 2; i++)
+			bench_daemon_tell(&bench_hosts.daemon[i]);
 		bench_hosts_close();
 		_exit(ok ? 0 : 1);
 	}

@@ -227,6 +227,14 @@ static void r_any_controller(void)
 	MUST(rsm_memseg_import_init_barrier(i, RSM_BAR_DEFAULT, &barrier));
 	MUST(pair_put_byte(i, 1, 9));
 	CHECK_EQUAL(9, pair_get_byte(pair.i, 1));
+	struct pair other = {.node = pair.node, .length = suite_page(), .memory = pair_memory(1, 0)};
+	other.controller = pair_controller(suite_is_loopback() ? "shm0" : "loopback");
+	MUST(rsm_memseg_export_create(other.controller, &other.e, other.memory, other.length, 0));
+	pair_publish(&other);
+	other.controller = pair.controller; /* and the other way round */
+	pair_connect(&other, RSM_PERM_RDWR);
+	MUST(pair_put_byte(other.i, 2, 8));
+	CHECK_BYTES(other.memory + 2, 8, 1);
 }
 
 static void expect_rights(struct peer *importer, rsm_memseg_id_t id, rsm_permission_t granted)

@@ -10,7 +10,7 @@
 /* The configuration of every test node without a network; `extra` is more of its [node] section. */
 #define DAEMON_CONFIG(extra) "[node]\nid = 1\n" extra "[controller shm0]\ntype = local\n"
 
-#define DAEMON_DEAD_AFTER 1000 /* milliseconds of silence after which a test node counts as dead */
+#define DAEMON_DEAD_AFTER 3000 /* milliseconds of silence after which a test node counts as dead */
 
 struct daemon {
 	pid_t pid;

@@ -6,7 +6,7 @@
 #include "pair.h"
 #include "peer.h"
 
-#define THERE_SILENCE 1000 /* milliseconds: dead-after of both nodes */
+#define THERE_SILENCE 3000 /* milliseconds: dead-after of both nodes */
 
 const char *there_socket(void);
 rsm_node_id_t there_node(void);

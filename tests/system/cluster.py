@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -130,6 +131,8 @@ class Cluster:
     """with Cluster(places) as nodes: all of them know each other; ended and removed afterwards."""
 
     def __init__(self, places, dead_after_ms=1000, encrypt=False, threads=2):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda *_: sys.exit(1))  # by way of __exit__
         self.directory = tempfile.mkdtemp(prefix="rsm-nodes-")
         self.nodes = [Node(number, place, self.directory) for number, place in enumerate(places, 1)]
         self.dead_after = dead_after_ms / 1000

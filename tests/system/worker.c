@@ -126,10 +126,11 @@ static int wait_poll(struct import *to)
 
 	if (to->fd.fd <= 0)
 		code = rsm_memseg_get_pollfd(to->handle, &to->fd);
-	to->fd.revents = 0;
+	struct pollfd fd = to->fd;
+	fd.revents = 0;
 	if (code == RSM_SUCCESS)
-		code = rsm_intr_signal_wait_pollfd(&to->fd, 1, -1, NULL);
-	return code == RSM_SUCCESS && (to->fd.revents & POLLHUP) ? RSMERR_CONN_ABORTED : code;
+		code = rsm_intr_signal_wait_pollfd(&fd, 1, -1, NULL);
+	return code == RSM_SUCCESS && (fd.revents & POLLHUP) ? RSMERR_CONN_ABORTED : code;
 }
 
 static int connect_once(struct import *to)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* segment/view: extents one behind the other, items, and memory that is cut short under the view. */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -111,13 +112,24 @@ static void test_cut_short(void **state)
 	close(fd);
 }
 
+/* The file that stands for those that others serve is of /proc: no memory and no disk either. */
+static void test_local(void **state)
+{
+	int memory = memory_memfd(MEMORY_PAGE), other = open("/proc/version", O_RDONLY | O_CLOEXEC);
+	(void)state;
+	assert_true(segment_view_is_local(memory));
+	assert_true(other >= 0);
+	assert_false(segment_view_is_local(other));
+	assert_false(segment_view_is_local(-1));
+	close(memory);
+	close(other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_extents),
-		cmocka_unit_test(test_bounds),
-		cmocka_unit_test(test_items),
-		cmocka_unit_test(test_cut_short),
+		cmocka_unit_test(test_extents),   cmocka_unit_test(test_bounds), cmocka_unit_test(test_items),
+		cmocka_unit_test(test_cut_short), cmocka_unit_test(test_local),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
