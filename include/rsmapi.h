@@ -24,8 +24,9 @@
  *              limits in rsmd.conf) can be had from every call that makes something. RSMERR_INTERNAL_ERROR
  *              is a fault of the library.
  * Aborted      An import handle is aborted when its segment is unpublished or destroyed, the exporter's
- *              process or node ends, or the path to that node is lost. It never recovers. Its mappings stay valid addresses: stores vanish,
- *              loads give undefined values. It still has to be unmapped and disconnected.
+ *              process or node ends, or the path to that node is lost. It never recovers. Its mappings stay
+ *              valid addresses: stores vanish, loads give undefined values. It still has to be unmapped and
+ *              disconnected.
  * Source       "manual": the Solaris manual page of that name, section 3RSM. "project": where the manual is
  *              silent or contradicts itself, this library's decision; single lines of that kind end with
  *              [project].
@@ -255,7 +256,8 @@ int rsm_memseg_import_connect(rsmapi_controller_handle_t controller, rsm_node_id
 			      rsm_memseg_import_handle_t *im_memseg);
 
 /*
- * Ends the connection and frees the handle, an aborted one too. Its barriers become invalid.
+ * Ends the connection and frees the handle, an aborted one too. Its barriers become invalid. Between nodes it
+ * waits until what was put in explicit mode has arrived; a process that ends without it may lose that.
  *
  *   RSMERR_BAD_SEG_HNDL      invalid handle
  *   RSMERR_SEG_STILL_MAPPED  rsm_memseg_import_unmap is missing

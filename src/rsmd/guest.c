@@ -112,7 +112,9 @@ static int admit(const struct rsmd_peer *peer, const Wire__PeerConnect *asked, s
 	struct rsmd_export *export = rsmd_export_published(asked->segment_id);
 	/* What was exported through loopback is this host's own affair. */
 	if (!export || export->controller == &rsmd_server.config.controllers[0])
-		return base_refuse(RSMERR_SEG_NOT_PUBLISHED, "segment 0x%x is not published on node %u",
+		return base_refuse(RSMERR_SEG_NOT_PUBLISHED,
+				   "segment 0x%x is not published on node %u for other nodes (what was "
+				   "exported through loopback is not)",
 				   asked->segment_id, here);
 	if (export->controller != controller)
 		return base_refuse(

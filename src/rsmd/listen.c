@@ -69,7 +69,8 @@ static int directory_open(char *error, size_t size)
 	mkdir(directory, rsmd_server.private_daemon ? 0700 : 0755); /* open tells if it is not there */
 	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0) {
-		fail(error, size, "%s: %s", directory, strerror(errno));
+		fail(error, size, "%s: %s; make it for rsmd's user, or choose another socket by --socket",
+		     directory, strerror(errno));
 		return -1;
 	}
 	if (!fstat(fd, &stat) &&

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* rsmd: the node's agent. Reads its command line and configuration, then serves until told to stop. */
+#include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/key.h"
 #include "base/reason.h"
 #include "rsmd/closer.h"
 #include "rsmd/data.h"
@@ -42,7 +45,7 @@ static const char help[] =
 	"  --private       serve this user only, and leave when idle\n"
 	"  --detach        return when the socket answers, and go on in the background\n"
 	"  --lock-fd N     descriptor that holds the lock on the socket's directory\n"
-	"  --check         check the configuration and exit: 0 valid, 1 not\n"
+	"  --check         check the configuration and its key file, and exit: 0 valid, 1 not\n"
 	"  --version, --help\n\n"
 	"$RSM_LOG = error, warning, info or debug sets what is written to stderr (default info).\n";
 
@@ -177,6 +180,25 @@ static bool serve(const struct options *options, char *error, size_t size)
 	return true;
 }
 
+/* --check: the key file, too. Who may not read it cannot say more of it than that. */
+static bool check_key(char *error, size_t size)
+{
+	uint8_t key[BASE_KEY_SIZE];
+	const char *path = rsmd_server.config.key_file;
+	if (!rsmd_server.config.peer_count)
+		return true;
+	int code = base_key_read(path, key);
+	explicit_bzero(key, sizeof(key));
+	if (code && faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) && errno == EACCES) {
+		rsmd_log(RSMD_LOG_WARNING,
+			 "%s: this user may not read it; check as the user that rsmd runs as", path);
+		return true;
+	}
+	if (code)
+		snprintf(error, size, "%s", base_reason());
+	return !code;
+}
+
 int main(int argc, char **argv)
 {
 	struct options options = {.lock_fd = -1};
@@ -185,7 +207,9 @@ int main(int argc, char **argv)
 	rsmd_log_open();
 	read_options(argc, argv, &options);
 	bool done = configure(&options, error, sizeof(error));
-	if (done && !options.check) {
+	if (done && options.check) {
+		done = check_key(error, sizeof(error));
+	} else if (done) {
 		if (options.detach)
 			rsmd_start_detach(options.lock_fd);
 		done = serve(&options, error, sizeof(error));

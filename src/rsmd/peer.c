@@ -55,7 +55,8 @@ void rsmd_peer_report(struct rsmd_peer *peer, const char *why)
 	bool known = !strcmp(peer->said, why);
 	snprintf(peer->said, sizeof(peer->said), "%s", why);
 	rsmd_log(known ? RSMD_LOG_DEBUG : RSMD_LOG_WARNING, "node %u (%s) through %s: %s", peer->member.node,
-		 peer->member.name, peer->member.controller->name, why);
+		 peer->member.name[0] ? peer->member.name : "no name yet", peer->member.controller->name,
+		 why);
 }
 
 void rsmd_peer_break(struct rsmd_peer *peer, const char *format, ...)

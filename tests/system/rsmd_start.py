@@ -58,6 +58,21 @@ def checking(directory):
         file.write("[node]\nid = 3\n")
     assert rsmd("--check", "--config", path).returncode == 0
     assert rsmd("--check", "--config", "/nonexistent").returncode == 1
+    key = directory + "/key"
+    with open(path, "w", encoding="ascii") as file:
+        file.write(f"[cluster]\nkey-file = {key}\n[controller tcp0]\ntype = tcp\naddress = 127.0.0.1\n"
+                   "[peer 2]\ntcp0 = 127.0.0.2\n")
+    assert "cannot be opened" in rsmd("--check", "--config", path).stderr
+    with open(key, "w", encoding="ascii") as file:
+        file.write("rsm-key-1 " + 64 * "5" + "\n")
+    os.chmod(key, 0o644)
+    result = rsmd("--check", "--config", path)
+    assert result.returncode == 1 and "chmod 600" in result.stderr, result
+    os.chmod(key, 0o600)
+    assert rsmd("--check", "--config", path).returncode == 0
+    os.chmod(key, 0)  # not for this user: the rest is valid
+    assert rsmd("--check", "--config", path).returncode == 0 or not os.geteuid()
+    os.unlink(key)
 
 
 @in_directory

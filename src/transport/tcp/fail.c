@@ -72,7 +72,7 @@ static bool is_given_up(struct transport_import *import, uint64_t now)
 /* Nobody but an abort can end this wait, or time. */
 static void silence_wait(struct transport_import *import)
 {
-	const uint64_t end = base_clock_ns() + TCP_SILENCE_NS;
+	const uint64_t end = base_clock_ns() + tcp_silence_ns(import->link);
 	for (uint64_t now = base_clock_ns(); now < end; now = base_clock_ns()) {
 		if (transport_is_aborted(import) || is_given_up(import, now))
 			return;

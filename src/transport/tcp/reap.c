@@ -72,8 +72,7 @@ static void reply_end(struct tcp_link *link)
 	if (outcome != NULL && outcome->code == RSM_SUCCESS) {
 		if (refused)
 			outcome->code = code_of(link->reply.code, link->reply.op);
-		else
-			outcome->done = answer->index + 1u;
+		outcome->done = answer->index + !refused; /* entries without bytes before it are done, too */
 	}
 	if (answer->op == WIRE_OP_FENCE || answer->op == WIRE_OP_POST)
 		link->unfenced = false; /* the mutex is held since it was sent: no put came behind it */

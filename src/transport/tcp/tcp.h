@@ -35,7 +35,7 @@
 #define TCP_SPIN_SKIP   63u         /* waits without a spin after spins that did not help */
 #define TCP_SLICE_MS    100         /* longest sleep before the status word is looked at again */
 #define TCP_STALL_NS    120000000000u /* a connection on which nothing moves for so long counts as lost */
-#define TCP_SILENCE_NS  60000000000u  /* how long a lost connection waits for rsmd to say so, at the most */
+#define TCP_SILENCE_NS  60000000000u  /* how long a lost connection waits for rsmd to say so, at least */
 
 #define tcp_unlikely(condition) __builtin_expect(!!(condition), 0)
 
@@ -105,6 +105,13 @@ struct tcp_link {
 };
 
 extern _Atomic unsigned tcp_forks;
+
+/* Not told before rsmd would have told: twice the time after which a node is dead is beyond every fence. */
+static inline uint64_t tcp_silence_ns(const struct tcp_link *link)
+{
+	const uint64_t twice = (uint64_t)link->dead_after_ms * 2000000u;
+	return twice > TCP_SILENCE_NS ? twice : TCP_SILENCE_NS;
+}
 
 /* Requests that go out in one sendmsg, behind what is gathered. */
 struct tcp_batch {

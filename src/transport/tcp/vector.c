@@ -2,7 +2,8 @@
 /*
  * Vectors and posts: all requests in one sendmsg, all answers awaited at once. The requests of one vector are performed in
  * their order; after one that the node could not do the others are done all the same, and *done tells of the first. With a
- * post behind it a vector of puts needs one answer only, that of the post, which is refused when a put failed.
+ * post behind it a vector of puts needs one answer only, that of the post, which is refused when a put failed. A post behind
+ * gets is an exchange of its own.
  */
 #include "transport/tcp/tcp.h"
 
@@ -117,7 +118,9 @@ static int transfer(struct transport_import *import, enum wire_op op, const stru
 int tcp_getv(struct transport_import *import, const struct transport_vector *entries, size_t count, int post,
 	     size_t *done)
 {
-	return transfer(import, WIRE_OP_GET, entries, count, post, done);
+	int code = transfer(import, WIRE_OP_GET, entries, count, -1, done);
+	/* The node does not hold a post back for a get that failed: it is asked for behind a whole vector only. */
+	return code == RSM_SUCCESS && post >= 0 ? tcp_post(import, (unsigned)post) : code;
 }
 
 int tcp_putv(struct transport_import *import, const struct transport_vector *entries, size_t count, int post,

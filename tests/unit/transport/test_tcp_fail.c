@@ -222,6 +222,8 @@ static void test_silent_error(void **state)
 	assert_int_equal(node_connect(&stub, &layout), RSM_SUCCESS);
 	tcp_lose(import->link, ETIMEDOUT, "as the test wants");
 	assert_int_equal(import->link->health, TCP_SILENT);
+	assert_int_equal(tcp_silence_ns(import->link), TCP_SILENCE_NS);
+	assert_int_equal(tcp_silence_ns(&(struct tcp_link){.dead_after_ms = 3600000}), 7200000000000);
 	atomic_store(&stub_is_orphaned, true);
 	uint64_t start = base_clock_ns();
 	assert_int_equal(ops->put(import, 0, &byte, 1), RSMERR_CONN_ABORTED);

@@ -372,6 +372,28 @@ static void test_vector_refused(void **state)
 	assert_int_equal(ops->getv(import, entries, 4, -1, &done), RSMERR_BARRIER_FAILURE);
 	assert_int_equal(done, 1);
 	assert_int_equal(ops->getv(import, entries, 4, -1, &done), RSM_SUCCESS);
+	/* Entries without bytes before it count as done. */
+	entries[0].length = entries[1].length = 0;
+	node.fault_at = 4 + 4 + 4;
+	assert_int_equal(ops->putv(import, entries, 4, -1, &done), RSMERR_BARRIER_FAILURE);
+	assert_int_equal(done, 2);
+}
+
+/* No event tells of a vector of gets that failed, and one of a vector that did not. */
+static void test_getv_post(void **state)
+{
+	unsigned char bytes[16];
+	struct transport_vector entries[2] = {{0, bytes, 8}, {8, bytes + 8, 8}};
+	size_t done = 99;
+	(void)state;
+	node.fault = NODE_REFUSE;
+	node.fault_at = 1;
+	assert_int_equal(ops->getv(import, entries, 2, 0, &done), RSMERR_BARRIER_FAILURE);
+	assert_int_equal(done, 1);
+	assert_int_equal(atomic_load(&node.posts), 0);
+	assert_int_equal(ops->getv(import, entries, 2, 0, &done), RSM_SUCCESS);
+	assert_int_equal(done, 2);
+	assert_int_equal(atomic_load(&node.posts), 1);
 }
 
 /* Refusals: of an implicit access at once, of the others by the span's end; the next span is well. */
@@ -463,6 +485,7 @@ int main(void)
 		TEST(test_vector_post_refused),
 		TEST(test_vector_gathered),
 		TEST(test_vector_refused),
+		TEST(test_getv_post),
 		TEST(test_refused),
 		TEST(test_map),
 		TEST(test_threads),
