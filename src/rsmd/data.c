@@ -326,26 +326,37 @@ static struct thread *least_loaded(void)
 	return best;
 }
 
-/* The welcome is the first that waits to be sent: the thread begins with it. */
+/* The welcome is said here: to wake the thread for it would make every connect wait for that. What does not go it sends first. */
 static bool welcome(struct rsmd_serve *serve)
 {
 	const struct wire_welcome hello = {
 		.version = WIRE_DATA_VERSION, .code = RSM_SUCCESS, .order = wire_order_own()};
-	serve->unsent.bytes = malloc(WIRE_WELCOME_SIZE);
+	uint8_t bytes[WIRE_WELCOME_SIZE];
+	wire_welcome_pack(&hello, bytes);
+	ssize_t sent = serve->tls ? wire_tls_write(serve->tls, bytes, sizeof(bytes))
+				  : send(serve->socket, bytes, sizeof(bytes), MSG_DONTWAIT | MSG_NOSIGNAL);
+	size_t gone = sent > 0 ? (size_t)sent : 0;
+	if (gone == sizeof(bytes))
+		return true;
+	serve->unsent.bytes = malloc(sizeof(bytes)); /* an error is seen again when the thread sends it */
 	if (!serve->unsent.bytes)
 		return false;
-	serve->unsent.end = WIRE_WELCOME_SIZE;
-	wire_welcome_pack(&hello, serve->unsent.bytes);
+	memcpy(serve->unsent.bytes, bytes, sizeof(bytes));
+	serve->unsent.start = gone;
+	serve->unsent.end = sizeof(bytes);
 	return true;
 }
 
 static bool connection_start(struct connection *connection)
 {
 	struct thread *thread = least_loaded();
-	struct epoll_event event = {.events = EPOLLOUT, .data.ptr = connection};
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
 	int socket = connection->serve.socket;
+	/* Decrypted bytes that wait inside TLS do not make the socket readable: the first turn comes at once. */
+	if (connection->serve.unsent.bytes || connection->serve.tls)
+		event.events = EPOLLOUT;
 	struct rsmd_grant *grant = connection->serve.grant;
-	connection->interest = EPOLLOUT;
+	connection->interest = event.events;
 	atomic_fetch_add(&thread->connections, 1);
 	/* Nobody else uses the gate yet, but the thread does at once. */
 	pthread_mutex_lock(&grant->gate);

@@ -179,6 +179,18 @@ static int greet(struct transport_import *import, const struct wire_ticket *tick
 	return code == RSM_SUCCESS ? judge_welcome(heard) : code;
 }
 
+/* Not this process's share of processors: who answers is another process, mostly on another host. Asked once: it opens a file. */
+static bool can_spin(void)
+{
+	static _Atomic long processors;
+	long count = atomic_load_explicit(&processors, memory_order_relaxed);
+	if (count == 0) {
+		count = sysconf(_SC_NPROCESSORS_ONLN);
+		atomic_store_explicit(&processors, count, memory_order_relaxed);
+	}
+	return count > 1;
+}
+
 static struct tcp_link *link_make(uint32_t dead_after_ms)
 {
 	struct tcp_link *link = malloc(sizeof *link);
@@ -188,8 +200,7 @@ static struct tcp_link *link_make(uint32_t dead_after_ms)
 	pthread_mutex_init(&link->lock, NULL);
 	link->socket = -1;
 	link->forks = atomic_load(&tcp_forks);
-	/* Not this process's share of them: who answers is another process, mostly on another host. */
-	link->can_spin = sysconf(_SC_NPROCESSORS_ONLN) > 1;
+	link->can_spin = can_spin();
 	link->dead_after_ms = dead_after_ms;
 	link->answers = link->few;
 	link->capacity = TCP_ANSWERS_FEW;
