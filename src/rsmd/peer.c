@@ -44,7 +44,8 @@ struct rsmd_peer *rsmd_peer_find(uint32_t node, const struct rsmd_controller *co
 
 void rsmd_peer_set_state(struct rsmd_peer *peer, enum rsmd_peer_state state)
 {
-	if (peer->state != state)
+	if (peer->state != state &&
+	    state != RSMD_PEER_LEAVING) /* which is the end of being active, for a moment */
 		peer->changed_ns = base_clock_ns();
 	peer->state = state;
 }
@@ -122,7 +123,7 @@ static void on_away_time(void *context)
 	struct rsmd_peer *peer = context;
 	uint64_t now = base_clock_boot_ns();
 	uint64_t fenced = peer->heard_ns + peer->dead_after_ns,
-		 given_up = peer->lost_ns + peer->dead_after_ns;
+		 given_up = peer->lost_ns + rsmd_hello_own_dead_after_ns();
 	if (peer->silent && now >= fenced) {
 		peer->silent = false;
 		rsmd_aways_lose(peer, "its node, or the network to it, is silent");
@@ -177,7 +178,7 @@ void rsmd_peer_end(struct rsmd_peer *peer, bool gone, const char *why)
 
 bool rsmd_peer_is_awaited(struct rsmd_peer *peer)
 {
-	if (base_clock_boot_ns() >= peer->lost_ns + peer->dead_after_ns)
+	if (base_clock_boot_ns() >= peer->lost_ns + rsmd_hello_own_dead_after_ns())
 		return false;
 	on_away_time(peer);
 	return true;

@@ -59,8 +59,11 @@ struct rsmd_peer {
 	 * threads read it before each access.
 	 */
 	_Atomic uint64_t lease;
-	uint64_t heard_ns;      /* when the last beat came (CLOCK_BOOTTIME) */
+	uint64_t heard_ns;      /* when the last beat came that counts (CLOCK_BOOTTIME) */
 	uint64_t heard_time_ns; /* the peer's clock in it, echoed in ours */
+	uint64_t seen_ns;       /* when the last one came at all */
+	uint64_t seen_time_ns;
+	uint64_t arrived_ns;    /* newest beat of ours that the peer has seen: our clock in it */
 	uint64_t round_trip_ns; /* of the newest answered beat */
 	uint64_t changed_ns;    /* when `state` changed (base_clock_ns) */
 	uint64_t hello_ns;      /* when our hello was sent (CLOCK_BOOTTIME): the first beat */

@@ -37,11 +37,10 @@ class Event:
     importers' own rsmd is gone; those who sleep find out once a second."""
 
     def __init__(self, name, act, undo=None, silent=False, connect=UNREACHABLE, lands=True, third=(3, 1), calls=CALLS,
-                 alone=False, anew=False, frozen=False,
-                 one_way=False):
+                 alone=False, anew=False, frozen=False):
         self.name, self.act, self.undo, self.silent, self.connect = name, act, undo, silent, connect
         self.lands, self.third, self.calls, self.alone, self.anew = lands, third, calls, alone, anew
-        self.frozen, self.one_way = frozen, one_way
+        self.frozen = frozen
 
     def expects(self, call, code):
         """A connect that was half done says that it was interrupted; one that was on its way to a node whose rsmd is started
@@ -52,10 +51,7 @@ class Event:
             code == "INTERRUPTED" or self.anew and code == UNREACHABLE)
 
     def bound(self, call, dead_after):
-        """Seconds. A connect that finds the path lost waits until it counts as dead before it is refused. Where the owner is still
-        heard it is so for 3/4 of dead-after, and only then silent."""
-        if self.one_way:
-            return 1.75 * dead_after + SLACK
+        """Seconds. A connect that finds the path lost waits until it counts as dead before it is refused."""
         slow = self.silent or (call == "connect" and self.connect == UNREACHABLE)
         return (dead_after if slow else 0) + SLACK + (1 if self.alone and call in ("wait", "poll") else 0)
 
@@ -241,7 +237,7 @@ def host_events():
         Event("owner's link down", link(2, False), link(2, True), silent=True),
         Event("importer's link down", link(1, False), link(1, True), silent=True, third=(3, 2)),
         Event("silent drop, both ways", cut((1, 2), (2, 1)), join, silent=True),
-        Event("silent drop towards the owner", cut((2, 1)), join, silent=True, one_way=True),
+        Event("silent drop towards the owner", cut((2, 1)), join, silent=True),
         Event("silent drop towards the importer", cut((1, 2)), join, silent=True),
     ]
 

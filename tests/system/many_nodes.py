@@ -11,7 +11,7 @@ from cluster import Cluster, Loopback, soon
 from rsmd_client import Client
 
 COUNT = 12 if os.environ.get("RSM_TEST_SLOW") else 50  # slow: with sanitizers
-DEAD_AFTER_MS = 2000
+DEAD_AFTER_MS = 4000
 SLACK = 2.0  # seconds: a hundred processes share two processors
 BASE = 0x400000
 
