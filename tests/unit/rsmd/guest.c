@@ -48,7 +48,7 @@ void guest_begin(void)
 
 void guest_export_open(struct guest_export *export, size_t length, bool sealed)
 {
-	*export = (struct guest_export){.object = {.shmid = -1}};
+	*export = (struct guest_export){.object = {.shmid = -1, .local = true}};
 	if (sealed) {
 		assert_int_equal(segment_memfd_create("test", length, false, 0, &export->object.fd),
 				 RSM_SUCCESS);
