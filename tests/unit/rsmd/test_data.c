@@ -27,17 +27,18 @@ static void test_order(void **state)
 		guest_open(&guest, &export, way, RSM_PERM_RDWR, NULL, false);
 		for (uint64_t i = 0; i < 5000; i++) {
 			value = i + 1;
-			guest_put(&guest, i % 100 == 0 ? GUEST_FULL : 0, i * 8, &value, 8);
-			if (i % 10 == 0)
+			/* Few answers: nobody takes them yet, and each may be a segment of its own in the socket. */
+			guest_put(&guest, i % 500 == 0 ? GUEST_FULL : 0, i * 8, &value, 8);
+			if (i % 100 == 0)
 				guest_request(&guest, WIRE_OP_GET, GUEST_FULL, 8, i * 8, 8);
 		}
 		guest_request(&guest, WIRE_OP_FENCE, GUEST_FULL, 0, 0, 0);
 		uint32_t sequence = 0;
 		for (uint64_t i = 0; i < 5000; i++) {
-			if (i % 100 == 0)
+			if (i % 500 == 0)
 				guest_answered(&guest, WIRE_OP_PUT, sequence, 0);
 			sequence++;
-			if (i % 10 == 0) {
+			if (i % 100 == 0) {
 				guest_answered(&guest, WIRE_OP_GET, sequence++, 8);
 				assert_true(guest_receive(&guest, &value, 8));
 				assert_int_equal(value, i + 1);
@@ -48,7 +49,7 @@ static void test_order(void **state)
 			assert_memory_equal(export.memory + i * 8, &(uint64_t){i + 1}, 8);
 		assert_int_equal(atomic_load(&guest.grant->puts), 5000);
 		assert_int_equal(atomic_load(&guest.grant->bytes_in), 40000);
-		assert_int_equal(atomic_load(&guest.grant->gets), 500);
+		assert_int_equal(atomic_load(&guest.grant->gets), 50);
 		guest_close(&guest);
 		memset(export.memory, 0, LENGTH);
 	}
