@@ -37,6 +37,7 @@
 struct connection {
 	struct rsmd_serve serve;
 	uint32_t interest; /* epoll's, as it was told */
+	int low;           /* SO_RCVLOWAT, as it was told */
 	enum { LISTED_NOT, LISTED_READY, LISTED_HELD } listed;
 	struct connection *prev, *next;
 };
@@ -132,6 +133,18 @@ static void connection_wait(struct thread *thread, struct connection *connection
 	epoll_ctl(thread->epoll, EPOLL_CTL_MOD, connection->serve.socket, &event);
 }
 
+/*
+ * In the middle of a large put: epoll reports it when enough has come to be worth a receive. Asking the socket for each piece would
+ * only keep it from taking more in.
+ */
+static void connection_low(struct connection *connection, int low)
+{
+	if (connection->low == low)
+		return;
+	connection->low = low;
+	setsockopt(connection->serve.socket, SOL_SOCKET, SO_RCVLOWAT, &low, sizeof(low));
+}
+
 /* A turn. False: the connection is no more. */
 static bool connection_turn(struct thread *thread, struct connection *connection)
 {
@@ -149,9 +162,10 @@ static bool connection_turn(struct thread *thread, struct connection *connection
 			DL_APPEND(thread->held, connection);
 		connection->listed = ready ? LISTED_READY : held ? LISTED_HELD : LISTED_NOT;
 	}
-	if (wait == RSMD_SERVE_READ)
+	if (wait == RSMD_SERVE_READ) {
+		connection_low(connection, rsmd_serve_bulk(&connection->serve));
 		connection_wait(thread, connection, EPOLLIN);
-	else if (wait == RSMD_SERVE_WRITE)
+	} else if (wait == RSMD_SERVE_WRITE)
 		connection_wait(thread, connection, EPOLLOUT);
 	else if (held)
 		connection_wait(thread, connection, 0); /* its end is told all the same */
@@ -223,7 +237,8 @@ static void hot_turns(struct thread *thread)
 {
 	size_t moved = 0;
 	for (unsigned i = 0; i < SPIN_TURNS && moved < RSMD_SERVE_STEP; i++) {
-		if (!thread->hot || thread->hot->listed != LISTED_NOT || thread->hot->interest != EPOLLIN)
+		if (!thread->hot || thread->hot->listed != LISTED_NOT || thread->hot->interest != EPOLLIN ||
+		    thread->hot->low > 1)
 			return;
 		if (!connection_turn(thread, thread->hot) || !thread->buffers.busy)
 			continue;
@@ -378,6 +393,7 @@ bool rsmd_data_serve(int socket, struct wire_tls *tls, struct rsmd_grant *grant,
 	if (connection) {
 		connection->serve =
 			(struct rsmd_serve){.socket = socket, .tls = tls, .grant = grant, .swap = swap};
+		connection->low = 1;
 		if (welcome(&connection->serve) && connection_start(connection))
 			return true;
 		rsmd_serve_clear(&connection->serve);

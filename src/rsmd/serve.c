@@ -14,6 +14,7 @@
 #define POST_COST   4096 /* what takes as long as to move so many bytes: wakes others up */
 #define KERNEL_COST 2048 /* the kernel copies */
 #define MOVE_NS     60000000000u
+#define BULK        32768 /* bytes of a large put that are received at a time, where so many come */
 
 static enum rsmd_serve_wait offence(struct rsmd_serve *serve, const char *why)
 {
@@ -365,6 +366,14 @@ enum rsmd_serve_wait rsmd_serve_turn(struct rsmd_serve *serve, struct rsmd_serve
 		wait = step(serve, buffers);
 	pthread_mutex_unlock(&grant->gate);
 	return wait;
+}
+
+int rsmd_serve_bulk(const struct rsmd_serve *serve)
+{
+	if (serve->phase != SERVE_PUT || !serve->large || serve->tls)
+		return 1;
+	uint64_t left = serve->request.length - serve->done;
+	return left < BULK ? 1 : BULK;
 }
 
 void rsmd_serve_clear(struct rsmd_serve *serve)

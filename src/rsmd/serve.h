@@ -78,6 +78,9 @@ struct rsmd_serve {
 /* Gives it a turn. Takes the gate for it, unless the loop's thread wants it. */
 enum rsmd_serve_wait rsmd_serve_turn(struct rsmd_serve *serve, struct rsmd_serve_buffers *buffers);
 
+/* How many bytes are worth a receive: 1, or a good part of what a large put still has to bring. */
+int rsmd_serve_bulk(const struct rsmd_serve *serve);
+
 /* Frees what it holds, not the struct, the socket, the TLS or the grant. */
 void rsmd_serve_clear(struct rsmd_serve *serve);
 
