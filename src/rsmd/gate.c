@@ -37,6 +37,7 @@ static bool accept_some(const struct gate *gate)
 		if (fd >= 0) {
 			setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 			rsmd_knock(fd, gate->controller);
+			rsmd_loop_active(); /* who comes mostly speaks at once */
 		} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
 			return false;
 		} else if (errno == EAGAIN) {

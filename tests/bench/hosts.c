@@ -140,14 +140,14 @@ static bool make_key(void)
 	return written || bench_problem("%s: %s", bench_hosts.key, strerror(errno));
 }
 
-/* `own`: 0 or 1; node numbers are one more. A busy machine may stall a daemon for seconds: no death here. */
+/* `own`: 0 or 1; node numbers are one more. */
 static bool start_daemon(unsigned own)
 {
 	char config[512];
 	unsigned other = 1 - own;
 
 	snprintf(config, sizeof(config),
-		 "[node]\nid = %u\n[cluster]\nkey-file = %s\ndead-after = 30s\n[controller tcp0]\ntype = "
+		 "[node]\nid = %u\n[cluster]\nkey-file = %s\ndead-after = 3s\n[controller tcp0]\ntype = "
 		 "tcp\naddress = %s\n"
 		 "port = %u\n[peer %u]\ntcp0 = %s:%u\n",
 		 own + 1, bench_hosts.key, bench_hosts.address[own], bench_hosts.port[own], other + 1,
