@@ -137,16 +137,7 @@ at 1 "$bin/rsm" get "$node:$id" --length 1M >"$work/part" || fail "the stopped e
 [ "$(stat -c %s "$work/part")" -eq 1048576 ] || fail "a part of the stopped exporter's memory is missing"
 step "stopped the exporter (SIGSTOP); node 1 reads its memory all the same"
 
-last=$EPOCHREALTIME
-status=0
-{
-	kill -KILL "$exporter"
-	wait "$exporter"
-} 2>/dev/null || status=$? # the shell would report the death, too
-[ "$status" -eq 137 ] || fail "the exporter had ended with status $status before it was killed"
-step "killed the exporter (SIGKILL)"
-await 4 && fail "the importer said '$told' where its end was expected"
-wait "$importer" || fail "the importer failed"
+kill_exporter "$exporter" "$importer"
 pids=("${holders[@]}")
 
 last=$EPOCHREALTIME

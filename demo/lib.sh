@@ -100,3 +100,17 @@ make_file() {
 	sum=${sum%% *}
 	step "SHA-256 of the file, by sha256sum: ${sum:0:16}..."
 }
+
+# kill_exporter EXPORTER IMPORTER: the first process dies, and the second one, that sees it, ends as it should.
+kill_exporter() {
+	local status=0
+	last=$EPOCHREALTIME
+	{
+		kill -KILL "$1"
+		wait "$1"
+	} 2>/dev/null || status=$? # the shell would report the death, too
+	[ "$status" -eq 137 ] || fail "the exporter had ended with status $status before it was killed"
+	step "killed the exporter (SIGKILL)"
+	await 4 && fail "the importer said '$told' where its end was expected"
+	wait "$2" || fail "the importer failed"
+}

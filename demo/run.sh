@@ -43,16 +43,7 @@ await 3 || fail "the exporter did not see the changes"
 
 "${as_user[@]}" "$bin/demo_intruder" "$node" "$id" || fail "the third process was not refused as it should be"
 
-last=$EPOCHREALTIME
-status=0
-{
-	kill -KILL "$exporter"
-	wait "$exporter"
-} 2>/dev/null || status=$? # the shell would report the death, too
-[ "$status" -eq 137 ] || fail "the exporter had ended with status $status before it was killed"
-step "killed the exporter (SIGKILL)"
-await 4 && fail "the importer said '$told' where its end was expected"
-wait "$importer" || fail "the importer failed"
+kill_exporter "$exporter" "$importer"
 pids=()
 
 if "${as_user[@]}" "$bin/rsm" show "$id" >/dev/null 2>&1; then

@@ -101,6 +101,9 @@ struct perf_budget {
 int perf_measure(struct perf_run *run, const struct perf_test *test, size_t size, struct perf_budget budget,
 		 struct perf_samples *samples);
 void perf_summarize(struct perf_samples *samples, struct perf_result *result);
+/* begin and end of tests that are in explicit mode meanwhile. */
+int perf_begin_explicit(struct perf_run *run, size_t size);
+int perf_end_explicit(struct perf_run *run, size_t size);
 void perf_samples_clear(struct perf_samples *samples);
 
 /* perf_peer.c: the measuring side. Functions that fail tell so. */

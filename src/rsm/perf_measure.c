@@ -102,3 +102,15 @@ void perf_samples_clear(struct perf_samples *samples)
 	free(samples->values);
 	memset(samples, 0, sizeof(*samples));
 }
+
+int perf_begin_explicit(struct perf_run *run, size_t size)
+{
+	(void)size;
+	return rsm_memseg_import_set_mode(run->session.import, RSM_BARRIER_MODE_EXPLICIT);
+}
+
+int perf_end_explicit(struct perf_run *run, size_t size)
+{
+	(void)size;
+	return rsm_memseg_import_set_mode(run->session.import, RSM_BARRIER_MODE_IMPLICIT);
+}

@@ -26,18 +26,6 @@ static int get_block(struct perf_run *run, size_t size, uint64_t count)
 	return code;
 }
 
-static int begin_explicit(struct perf_run *run, size_t size)
-{
-	(void)size;
-	return rsm_memseg_import_set_mode(run->session.import, RSM_BARRIER_MODE_EXPLICIT);
-}
-
-static int end_explicit(struct perf_run *run, size_t size)
-{
-	(void)size;
-	return rsm_memseg_import_set_mode(run->session.import, RSM_BARRIER_MODE_IMPLICIT);
-}
-
 /* Consecutive places, asked for one behind the other, all there when the barrier is closed. */
 static int get_window(struct perf_run *run, size_t size, uint64_t count)
 {
@@ -101,9 +89,9 @@ const struct perf_test perf_net_tests[] = {
 	 .parts = 1,
 	 .window = WINDOW,
 	 .far = true,
-	 .begin = begin_explicit,
+	 .begin = perf_begin_explicit,
 	 .run = get_window,
-	 .end = end_explicit},
+	 .end = perf_end_explicit},
 	{.name = "getv",
 	 .title = "entries of 8 bytes in vectors of 16, implicit mode",
 	 .kind = PERF_RATE,

@@ -5,18 +5,6 @@
 #define WINDOW     64   /* puts between two barriers of put-rate */
 #define FAR_WINDOW 4096 /* the same to another node, where a barrier is a round trip */
 
-static int begin_explicit(struct perf_run *run, size_t size)
-{
-	(void)size;
-	return rsm_memseg_import_set_mode(run->session.import, RSM_BARRIER_MODE_EXPLICIT);
-}
-
-static int end_explicit(struct perf_run *run, size_t size)
-{
-	(void)size;
-	return rsm_memseg_import_set_mode(run->session.import, RSM_BARRIER_MODE_IMPLICIT);
-}
-
 static int put(struct perf_run *run, size_t size, uint64_t count)
 {
 	int code = RSM_SUCCESS;
@@ -87,9 +75,9 @@ const struct perf_test perf_rma_tests[] = {
 	 .window = 64,
 	 .sized = true,
 	 .writes = true,
-	 .begin = begin_explicit,
+	 .begin = perf_begin_explicit,
 	 .run = put_span,
-	 .end = end_explicit,
+	 .end = perf_end_explicit,
 	 .raw = &perf_raw_copy_in},
 	{.name = "get",
 	 .title = "get, implicit mode",
@@ -104,9 +92,9 @@ const struct perf_test perf_rma_tests[] = {
 	 .parts = 1,
 	 .window = 64,
 	 .sized = true,
-	 .begin = begin_explicit,
+	 .begin = perf_begin_explicit,
 	 .run = get_span,
-	 .end = end_explicit,
+	 .end = perf_end_explicit,
 	 .raw = &perf_raw_copy_out},
 	{.name = "put-rate",
 	 .title = "8-byte puts to consecutive places, a barrier after every 64; to another node 4096",
@@ -114,9 +102,9 @@ const struct perf_test perf_rma_tests[] = {
 	 .parts = 1,
 	 .window = FAR_WINDOW,
 	 .writes = true,
-	 .begin = begin_explicit,
+	 .begin = perf_begin_explicit,
 	 .run = put_window,
-	 .end = end_explicit,
+	 .end = perf_end_explicit,
 	 .raw = &perf_raw_copy_in},
 	{.name = "put-bw",
 	 .title = "put bandwidth, explicit mode; to another node windows of 16 or more",
@@ -125,9 +113,9 @@ const struct perf_test perf_rma_tests[] = {
 	 .window = 16,
 	 .sized = true,
 	 .writes = true,
-	 .begin = begin_explicit,
+	 .begin = perf_begin_explicit,
 	 .run = put_span,
-	 .end = end_explicit,
+	 .end = perf_end_explicit,
 	 .raw = &perf_raw_copy_in},
 	{.name = "get-bw",
 	 .title = "get bandwidth, explicit mode; to another node windows of 16 or more",
@@ -135,9 +123,9 @@ const struct perf_test perf_rma_tests[] = {
 	 .parts = 1,
 	 .window = 16,
 	 .sized = true,
-	 .begin = begin_explicit,
+	 .begin = perf_begin_explicit,
 	 .run = get_span,
-	 .end = end_explicit,
+	 .end = perf_end_explicit,
 	 .raw = &perf_raw_copy_out},
 };
 const size_t perf_rma_count = sizeof(perf_rma_tests) / sizeof(perf_rma_tests[0]);

@@ -3,16 +3,15 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <utlist.h>
 
 #include "base/fd.h"
+#include "rsmd/thread.h"
 #include "segment/memfd.h"
 
-#define THREADS_MAX  32
-#define THREAD_STACK (256u << 10)
+#define THREADS_MAX 32
 
 struct job {
 	int fd;
@@ -52,24 +51,6 @@ static void *closer(void *unused)
 	return unused;
 }
 
-/* All signals stay blocked there: they are the loop's. */
-static bool closer_start(void)
-{
-	pthread_attr_t attributes;
-	pthread_t thread;
-	sigset_t all, before;
-	if (pthread_attr_init(&attributes))
-		return false;
-	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attributes, THREAD_STACK);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	bool started = !pthread_create(&thread, &attributes, closer, NULL);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attributes);
-	return started;
-}
-
 /* False: there is neither memory nor a thread for it. */
 static bool hand_over(int fd, uint64_t length)
 {
@@ -79,7 +60,7 @@ static bool hand_over(int fd, uint64_t length)
 	*job = (struct job){.fd = fd, .length = length};
 	pthread_mutex_lock(&lock);
 	/* A woken thread is idle until it runs; so that the threads suffice, each job counts. */
-	if (job_count >= idle && threads < THREADS_MAX && closer_start())
+	if (job_count >= idle && threads < THREADS_MAX && rsmd_thread_start(closer, NULL))
 		threads++;
 	bool taken = threads > 0;
 	if (taken) {

@@ -12,7 +12,6 @@
 #include <pthread.h>
 #include <rsmapi.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -26,12 +25,12 @@
 #include "base/reason.h"
 #include "rsmd/loop.h"
 #include "rsmd/serve.h"
+#include "rsmd/thread.h"
 
-#define SPIN_NS      50000u
-#define SPIN_TURNS   16 /* of the hot connection, before others are looked at */
-#define EVENTS       64
-#define HELD_MS      20 /* how often a connection without a lease looks for a new one */
-#define THREAD_STACK (256u << 10)
+#define SPIN_NS    50000u
+#define SPIN_TURNS 16 /* of the hot connection, before others are looked at */
+#define EVENTS     64
+#define HELD_MS    20 /* how often a connection without a lease looks for a new one */
 
 /* A connection belongs to one thread, which alone touches it; `listed` says in which of its lists it is. */
 struct connection {
@@ -278,24 +277,6 @@ static void *thread_run(void *context)
 	return NULL;
 }
 
-/* All signals stay blocked there: they are the loop's. */
-static bool thread_start(struct thread *thread)
-{
-	pthread_attr_t attributes;
-	pthread_t id;
-	sigset_t all, before;
-	if (pthread_attr_init(&attributes))
-		return false;
-	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attributes, THREAD_STACK);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	bool started = !pthread_create(&id, &attributes, thread_run, thread);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attributes);
-	return started;
-}
-
 static bool thread_add(void)
 {
 	struct epoll_event event = {.events = EPOLLIN};
@@ -305,7 +286,8 @@ static bool thread_add(void)
 	thread->epoll = epoll_create1(EPOLL_CLOEXEC);
 	thread->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (thread->epoll < 0 || thread->kick < 0 ||
-	    epoll_ctl(thread->epoll, EPOLL_CTL_ADD, thread->kick, &event) || !thread_start(thread)) {
+	    epoll_ctl(thread->epoll, EPOLL_CTL_ADD, thread->kick, &event) ||
+	    !rsmd_thread_start(thread_run, thread)) {
 		base_fd_close(&thread->epoll);
 		base_fd_close(&thread->kick);
 		free(thread);
