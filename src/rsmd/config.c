@@ -212,12 +212,22 @@ bool rsmd_config_read(struct rsmd_config *config, const char *path, bool must_ex
 	free(reader.paths);
 	if (!line)
 		return true;
+	rsmd_config_clear(config);
 	if (line < 0)
 		snprintf(error, size, "%s: no memory", path);
 	else
 		snprintf(error, size, "%s:%d: %s", path, line,
 			 reader.problem[0] ? reader.problem : "neither [section] nor key = value");
 	return false;
+}
+
+void rsmd_config_clear(struct rsmd_config *config)
+{
+	for (size_t i = 0; i < config->peer_count; i++)
+		free(config->peers[i].paths);
+	free(config->peers);
+	config->peers = NULL;
+	config->peer_count = 0;
 }
 
 const struct rsmd_controller *rsmd_config_controller(const struct rsmd_config *config, const char *name)

@@ -75,6 +75,9 @@ bool rsmd_config_read(struct rsmd_config *config, const char *path, bool must_ex
  */
 size_t rsmd_config_make_private(struct rsmd_config *config);
 
+/* Frees what it owns. After a file that was refused there is nothing left. */
+void rsmd_config_clear(struct rsmd_config *config);
+
 /* The controller of that name (case does not matter), or NULL. */
 const struct rsmd_controller *rsmd_config_controller(const struct rsmd_config *config, const char *name);
 

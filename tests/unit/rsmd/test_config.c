@@ -25,6 +25,7 @@ static bool read_text(const char *text)
 	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	error[0] = '\0';
+	rsmd_config_clear(&config);
 	rsmd_config_defaults(&config);
 	bool done = rsmd_config_read(&config, path, true, error, sizeof(error));
 	close(fd);
