@@ -66,13 +66,17 @@ int tcp_flush(struct transport_import *import)
 	return tcp_send(import, &batch);
 }
 
-/* All that was issued is performed, and the answers are here. Without anything under way it costs nothing. */
-int tcp_fence(struct transport_import *import)
+/*
+ * All that was issued is performed, and the answers are here. Without anything under way it costs nothing, unless it has to `prove`
+ * that the connection is alive now.
+ */
+static int complete(struct transport_import *import, bool prove)
 {
 	struct tcp_link *link = import->link;
 	struct tcp_batch batch;
 	int code = RSM_SUCCESS;
 	tcp_batch_begin(link, &batch);
+	link->unfenced |= prove;
 	if (link->unfenced) {
 		if (tcp_answers_room(link) == 0)
 			code = tcp_await(import, link->capacity - 1);
@@ -113,20 +117,19 @@ static void span_end(struct tcp_link *link)
 	pthread_mutex_unlock(&link->lock);
 }
 
-static int fence_and_compare(struct transport_import *import, bool has_span, uint64_t span)
+static int fence_and_compare(struct transport_import *import, bool prove, const uint64_t *span)
 {
 	struct tcp_link *link = import->link;
 	int code = tcp_enter(import);
 	if (code != RSM_SUCCESS)
 		return code;
-	if (!has_span)
-		span = link->failures;
-	code = tcp_fence(import);
+	const uint64_t failures = span == NULL ? link->failures : *span;
+	code = complete(import, prove);
 	if (code == RSM_SUCCESS && transport_is_aborted(import)) {
 		tcp_leave(import);
 		return tcp_refuse_aborted(import);
 	}
-	if (code == RSM_SUCCESS && link->failures != span)
+	if (code == RSM_SUCCESS && link->failures != failures)
 		code = base_refuse(
 			RSMERR_BARRIER_FAILURE,
 			"the segment's node could not do an access of the span: %s; do the accesses "
@@ -136,19 +139,20 @@ static int fence_and_compare(struct transport_import *import, bool has_span, uin
 	return code;
 }
 
-/* What was asked for must not arrive later: the memory for it may be gone. So a span ends alike, whether anybody hears of it. */
+/* What was asked for must not arrive later: the memory for it may be gone. Nobody hears how it ended. */
 void tcp_abandon(struct transport_import *import, uint64_t span)
 {
-	tcp_settle(import, span);
+	span_end(import->link);
+	fence_and_compare(import, false, &span);
 }
 
 int tcp_order(struct transport_import *import)
 {
-	return fence_and_compare(import, false, 0);
+	return fence_and_compare(import, false, NULL);
 }
 
 int tcp_settle(struct transport_import *import, uint64_t span)
 {
 	span_end(import->link);
-	return fence_and_compare(import, true, span);
+	return fence_and_compare(import, true, &span);
 }

@@ -180,7 +180,6 @@ bool tcp_gather_ready(struct tcp_link *link); /* has its buffer */
 void tcp_gather_put(struct tcp_link *link, uint64_t offset, const void *source, size_t length,
 		    unsigned width);
 int tcp_flush(struct transport_import *import);
-int tcp_fence(struct transport_import *import);
 
 uint64_t tcp_begin(struct transport_import *import);
 void tcp_abandon(struct transport_import *import, uint64_t span);

@@ -151,12 +151,17 @@ static void test_gather(void **state)
 	assert_int_equal(atomic_load(&node.fences), 1);
 	for (uint64_t i = 0; i < 100; i++)
 		assert_memory_equal(node.memory + i * 8, &i, 8);
-	/* A span without accesses costs nothing. */
+	/* A span without accesses: order costs nothing, its end asks whether the connection is alive. */
 	const uint64_t moved = import->link->moved;
 	span = ops->begin(import);
 	assert_int_equal(ops->order(import), RSM_SUCCESS);
-	assert_int_equal(ops->settle(import, span), RSM_SUCCESS);
 	assert_int_equal(import->link->moved, moved);
+	assert_int_equal(ops->settle(import, span), RSM_SUCCESS);
+	assert_int_equal(atomic_load(&node.fences), 2);
+	/* One that is given up asks nothing. */
+	ops->abandon(import, ops->begin(import));
+	assert_int_equal(atomic_load(&node.fences), 2);
+	assert_int_equal(import->link->spans, 0);
 }
 
 /* More than the buffer holds; order sends the rest and the span stays open. */
@@ -175,7 +180,7 @@ static void test_gather_full(void **state)
 	assert_int_equal(import->link->spans, 1);
 	assert_int_equal(node.memory[499 * 1000], 499 & 0xff);
 	assert_int_equal(ops->settle(import, span), RSM_SUCCESS);
-	assert_int_equal(atomic_load(&node.fences), 1); /* nothing was put since */
+	assert_int_equal(atomic_load(&node.fences), 2);
 	assert_int_equal(import->link->spans, 0);
 }
 
@@ -213,7 +218,7 @@ static void test_many_gets(void **state)
 	}
 	assert_int_equal(ops->settle(import, span), RSM_SUCCESS);
 	assert_memory_equal(target, node.memory, NODE_SIZE);
-	assert_int_equal(atomic_load(&node.fences), 0);
+	assert_int_equal(atomic_load(&node.fences), 1);
 	free(target);
 }
 
@@ -414,7 +419,7 @@ static void test_refused(void **state)
 	assert_int_equal(ops->order(import), RSMERR_BARRIER_FAILURE);
 	assert_int_equal(ops->settle(import, span), RSMERR_BARRIER_FAILURE);
 	assert_int_equal(target[0], 0xee);
-	node.fault_at = 5; /* the fence: an unanswered put failed */
+	node.fault_at = 6; /* the fence: an unanswered put failed */
 	span = ops->begin(import);
 	assert_int_equal(ops->put(import, 0, &byte, 1), RSM_SUCCESS);
 	assert_int_equal(ops->settle(import, span), RSMERR_BARRIER_FAILURE);
