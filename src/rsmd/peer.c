@@ -82,6 +82,7 @@ static void on_turn(void *context)
 	(void)context;
 	DL_FOREACH(rsmd_peers, peer)
 	{
+		/* cppcheck-suppress uninitvar ; a list element is one that was entered */
 		if (peer->notes)
 			rsmd_peer_deliver(peer);
 		if (peer->again) {
@@ -295,6 +296,7 @@ void rsmd_peers_close(void)
 	bye.reason = reason;
 	DL_FOREACH(rsmd_peers, peer)
 	{
+		/* cppcheck-suppress uninitvar ; the same */
 		if (!peer->self)
 			atomic_store(&peer->lease, 0);
 		rsmd_guests_lose(peer);
