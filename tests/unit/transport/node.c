@@ -61,6 +61,7 @@ static bool welcome(int socket)
 		return false;
 	if (!take(socket, bytes, sizeof(bytes)) || wire_hello_unpack(bytes, &node.hello) != 0)
 		return false;
+	atomic_store(&node.greeted, true);
 	struct wire_welcome said = {
 		.version = WIRE_DATA_VERSION, .code = node.welcome_code, .order = wire_order_own()};
 	if (node.welcome == NODE_WELCOME_VERSION)

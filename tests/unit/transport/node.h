@@ -56,6 +56,7 @@ struct node {
 	sem_t go;
 
 	struct wire_hello hello; /* heard */
+	_Atomic bool greeted;    /* and all of it */
 	unsigned char *memory;
 	_Atomic unsigned requests, puts, answered_puts, gets, posts, fences;
 	_Atomic unsigned last_post_flags;

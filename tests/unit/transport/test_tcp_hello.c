@@ -116,7 +116,7 @@ static void test_withdrawn(void **state)
 	node.welcome = NODE_WELCOME_NONE;
 	assert_int_equal(pthread_create(&thread, NULL, connect_it, &code), 0);
 	/* The hello has come: the import is made. */
-	while (__atomic_load_n(&node.hello.version, __ATOMIC_RELAXED) == 0)
+	while (!atomic_load(&node.greeted))
 		sched_yield();
 	assert_int_equal(pthread_create(&other, NULL, withdraw, NULL), 0);
 	pthread_join(other, NULL);
