@@ -14,5 +14,5 @@ rsm_check(checks ${CMAKE_SOURCE_DIR}/build-tools/test-checks.sh)
 
 # A program outside needs the sanitizer of the library that it links: only the plain build is installed.
 if(NOT RSM_SANITIZE)
-  rsm_check(install ${CMAKE_SOURCE_DIR}/tests/install/install.sh ${CMAKE_BINARY_DIR})
+  rsm_check(install ${CMAKE_SOURCE_DIR}/tests/install/install.sh ${CMAKE_BINARY_DIR} ${PROJECT_VERSION})
 endif()

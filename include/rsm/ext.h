@@ -94,7 +94,7 @@ typedef void (*rsmx_log_callback_t)(void *context, rsmx_log_level_t level, const
 void rsmx_set_log(rsmx_log_callback_t callback, void *context, rsmx_log_level_t level);
 
 /*
- * Release of the library: "2.0.0". Static. With `daemon` not NULL also that of the rsmd this process talks to ("" when
+ * Release of the library: "2.1.0". Static. With `daemon` not NULL also that of the rsmd this process talks to ("" when
  * there is no conversation yet; none is started); valid until the conversation ends. Source: project.
  */
 const char *rsmx_version(const char **daemon);

@@ -1,10 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # Installs to an empty prefix and uses it as somebody else would: headers alone, pkg-config, CMake, the tool, and the
-# daemon that the installed library starts. install.sh BUILD-DIRECTORY
+# daemon that the installed library starts. install.sh BUILD-DIRECTORY RELEASE
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 build=$1
+release=$2
 work=$(mktemp -d)
 prefix=$work/prefix
 
@@ -32,7 +33,8 @@ for file in "$library/librsm.so.2" "$library/librsm-tls.so.2" "$library/pkgconfi
 	[ -s "$file" ] || die "$file was not installed"
 done
 [ "$(readlink "$library/librsm.so")" = librsm.so.2 ] || die "librsm.so does not point to librsm.so.2"
-[ "$(readlink "$library/librsm.so.2")" = librsm.so.2.0.0 ] || die "librsm.so.2 does not point to librsm.so.2.0.0"
+[ "$(readlink "$library/librsm.so.2")" = "librsm.so.$release" ] ||
+	die "librsm.so.2 does not point to librsm.so.$release"
 
 # Each header alone, strictly: C11 and C++17, with and without extensions.
 warnings="-Wall -Wextra -Werror -pedantic -fsyntax-only"
@@ -64,7 +66,7 @@ for program in exporter importer; do
 	gcc -Wall -Wextra -Werror $(pkg-config --cflags librsm) "$work/$program.c" $(pkg-config --libs librsm) \
 		-o "$work/$program" || die "examples/$program.c does not compile"
 done
-[ "$(pkg-config --modversion librsm)" = 2.0.0 ] || die "pkg-config tells release $(pkg-config --modversion librsm)"
+[ "$(pkg-config --modversion librsm)" = "$release" ] || die "pkg-config tells release $(pkg-config --modversion librsm)"
 { cmake -S "$here/outside" -B "$work/cmake" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_C_EXTENSIONS=ON &&
 	cmake --build "$work/cmake"; } >"$work/log" 2>&1 || die "$(cat "$work/log")"
 
