@@ -12,6 +12,7 @@
 #include "rsmd/away.h"
 #include "rsmd/export.h"
 #include "rsmd/guest.h"
+#include "rsmd/metrics.h"
 #include "segment/memfd.h"
 
 struct rsmd_import *rsmd_import_find(const struct rsmd_client *client, uint64_t id)
@@ -236,6 +237,8 @@ RSMD_HANDLER(rsmd_import_connect)
 	if (!code)
 		code = away ? rsmd_away_connect(client, controller, asked, answer)
 			    : connect_here(client, asked, answer);
+	if (!code && !away) /* what is away is pending: away.c counts it */
+		rsmd_metrics_connect(controller);
 	/* An import that exists already gives it back with its end. */
 	if (code && !answer->import)
 		rsmd_segment_give();

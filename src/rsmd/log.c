@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "rsmd/metrics.h"
 
 #define OFFENCES_PER_SECOND 10
 
@@ -67,6 +68,7 @@ void rsmd_log_offence(const char *format, ...)
 		second = now;
 		count = 0;
 	}
+	rsmd_metrics.offences++;
 	if (++count > OFFENCES_PER_SECOND)
 		return;
 	va_list arguments;

@@ -8,6 +8,7 @@
 #include "base/reason.h"
 #include "rsmd/export.h"
 #include "rsmd/log.h"
+#include "rsmd/metrics.h"
 
 /* Copies and checks the list of a request. */
 static int acl_read(const struct rsmd_export *export, const Wire__Publish *asked, struct rsmd_acl *acl)
@@ -116,6 +117,7 @@ static int publish(struct rsmd_export *export, const Wire__Publish *asked, struc
 	}
 	export->acl = acl;
 	export->published_ns = base_clock_ns();
+	rsmd_metrics.publications++;
 	rsmd_log(RSMD_LOG_DEBUG, "segment 0x%x published by pid %d uid %u, %" PRIu64 " bytes",
 		 export->segment_id, (int)export->owner->pid, export->owner->identity.uid, export->length);
 	answer_id(export, answer);
