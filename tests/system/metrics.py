@@ -342,7 +342,6 @@ def test_port_taken():
             assert taken.fileno() >= 0
 
 
-@needs_http
 def test_only_loopback():
     for address in ("0.0.0.0:9781", "192.0.2.1:9781", "[::]:9781", "[fe80::1]:9781"):
         one = One(f"listen = {address}")
