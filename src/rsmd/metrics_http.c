@@ -28,6 +28,7 @@
 #define CONNECTIONS 32    /* more than that are not accepted */
 #define CROWD       24    /* from here on the oldest goes */
 #define MEMORY      16384 /* bytes of one connection, its request included */
+#define STACK       (256u << 10)
 
 static struct MHD_Daemon *server;
 static struct rsmd_waker *waker;
@@ -209,7 +210,8 @@ static bool begin(int fd)
 				  MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
 				  (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
 				  MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY,
-				  MHD_OPTION_NOTIFY_CONNECTION, on_connection, NULL, MHD_OPTION_END);
+				  MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK, MHD_OPTION_NOTIFY_CONNECTION,
+				  on_connection, NULL, MHD_OPTION_END);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return server != NULL;
 }

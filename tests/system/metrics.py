@@ -235,12 +235,14 @@ def test_textfile_cannot_be_written():
     with tempfile.TemporaryDirectory(prefix="rsm-metrics-") as directory:
         path = directory + "/none/rsm.prom"
         with One(f"textfile = {path}", "interval = 1s") as one:
-            soon(lambda: "cannot be written" in one.node.text(), "a warning")
+            watch = Watch(one.node)
+            soon(lambda: watch.get("rsm_uptime_seconds") > 2.5, "some times at which it could not be written")
+            assert "cannot be written" in one.node.text(), one.node.text()
             os.mkdir(directory + "/none")
             soon(lambda: os.path.exists(path), "the file, once there is a directory")
             soon(lambda: "are written" in one.node.text(), "the end of the warning")
-            assert one.node.text().count("cannot be written") == 1
-            assert Watch(one.node).get("rsm_clients") == 1
+            assert one.node.text().count("cannot be written") == 1, one.node.text()
+            assert watch.get("rsm_clients") == 1
 
 
 # ---- the port ----
