@@ -12,6 +12,7 @@
 
 #include <stdatomic.h>
 
+#include "rsm/perf_statistics.h"
 #include "rsm/tool.h"
 
 #define PERF_DATA     ((size_t)4096)
@@ -46,7 +47,10 @@ struct perf_run {
 	rsm_memseg_export_handle_t segment;
 	uint32_t turn; /* of the echo */
 	struct tool_address address;
-	bool far; /* the segment is another node's, or reached as if it were */
+	bool far;                        /* the segment is another node's, or reached as if it were */
+	char controller[MAXNAMELEN + 1]; /* that leads to the segment */
+	struct tool_progress progress;
+	uint64_t progress_done; /* of PERF_PROGRESS_ROW for each row */
 };
 
 enum perf_kind { PERF_TIME, PERF_RATE, PERF_BANDWIDTH };
@@ -55,6 +59,7 @@ struct perf_test {
 	const char *name, *title;
 	enum perf_kind kind;
 	unsigned parts; /* 2: an operation is a round trip, half of it is reported */
+	unsigned ways;  /* 2: both sides move bytes at the same time; of tests about bandwidth */
 	unsigned
 		think; /* ns that each side computes before it hands over (perf_think); taken off the result */
 	bool sized;    /* takes sizes; the default ones are all of the run if it is about bandwidth, else 8 */
@@ -81,11 +86,6 @@ struct perf_test {
 /* Computes for PERF_THINK_NS. Both processes. */
 void perf_think(void);
 
-struct perf_result {
-	double minimum, median, p99, maximum; /* ns per operation */
-	uint64_t operations;
-};
-
 /* perf_measure.c */
 struct perf_samples {
 	double *values; /* owned */
@@ -96,11 +96,13 @@ struct perf_samples {
 struct perf_budget {
 	uint64_t nanoseconds; /* of one row */
 	uint64_t operations;  /* of one row, 0: as many as fit the time */
+	uint64_t warm_up;     /* ns before the first sample of each stretch of a row */
 };
 
 int perf_measure(struct perf_run *run, const struct perf_test *test, size_t size, struct perf_budget budget,
 		 struct perf_samples *samples);
-void perf_summarize(struct perf_samples *samples, struct perf_result *result);
+/* Sorts the samples. */
+void perf_samples_summarize(struct perf_samples *samples, struct perf_result *result);
 /* begin and end of tests that are in explicit mode meanwhile. */
 int perf_begin_explicit(struct perf_run *run, size_t size);
 int perf_end_explicit(struct perf_run *run, size_t size);
@@ -129,21 +131,86 @@ uint32_t perf_echo_read(const unsigned char *message, size_t size);
 void perf_echo_write(unsigned char *message, const unsigned char *from, size_t size, uint32_t turn);
 long perf_futex(_Atomic uint32_t *word, int operation, uint32_t value, unsigned milliseconds);
 
-/* perf_report.c */
+/* perf_options.c */
+#define PERF_SIZES_MAX 64
+#define PERF_LARGEST   ((size_t)64 << 20) /* of --all against a peer of its own */
+
+struct perf_options {
+	size_t sizes[PERF_SIZES_MAX], size_count;
+	const char *tests, *address, *controller; /* of argv or of a line of the batch */
+	const char *batch, *from, *plot, *baseline;
+	struct perf_budget budget;
+	int cpus[2]; /* -1: not pinned */
+	bool all, compare, write, json, histogram, force, list, help;
+	bool far;  /* as in struct perf_run */
+	bool line; /* of a batch: what concerns all of the run is refused */
+};
+
+/* Changes what the words name, leaves the rest. Told and TOOL_USAGE when they are wrong. */
+int perf_options_parse(const struct tool_command *command, int argc, char **argv,
+		       struct perf_options *options);
+/* Powers of two up to `largest`. */
+void perf_options_all(struct perf_options *options, size_t largest);
+
+/* perf_batch.c: a file of options, one run per line. */
+struct perf_batch {
+	struct perf_options *runs;
+	size_t count;
+	char *text; /* that the options point into */
+};
+
+int perf_batch_load(struct perf_batch *batch, const struct tool_command *command,
+		    const struct perf_options *common);
+void perf_batch_clear(struct perf_batch *batch);
+
+/* perf_select.c: which tests run, at which sizes. */
+const struct perf_test *perf_select_at(size_t index); /* NULL behind the last */
+bool perf_select_exists(const char *name, size_t length);
+/* Why a test that was named does not run is said on standard error. */
+bool perf_select_test(const struct perf_options *options, const struct perf_test *test, bool tell);
+bool perf_select_size(const struct perf_run *run, const struct perf_options *options,
+		      const struct perf_test *test, size_t size, bool tell);
+size_t perf_select_sizes(const struct perf_options *options, const struct perf_test *test,
+			 const size_t **sizes);
+/* Bytes of data that the peer must offer for what is asked. */
+size_t perf_select_room(const struct perf_options *options);
+size_t perf_select_rows(const struct perf_run *run, const struct perf_options *options);
+
+/*
+ * Results are JSON from here on: rows of {"test", "size", "median_ns" ...} in a tree with the facts of the machine. The table, the
+ * histogram, the plot and the comparison are views of it, be it fresh or out of a file.
+ */
+#define PERF_PROGRESS_ROW 1000u
+
 struct perf_line {
 	const struct perf_test *test;
 	size_t size; /* 0: not sized */
-	struct perf_result result, raw;
-	bool has_raw;
+	const char *controller;
+	struct perf_samples ours, raw; /* raw is empty without --compare; owned by whoever measures */
 };
 
-struct perf_report {
-	bool json, compare;
-	json_t *lines;
-};
+/* perf_json.c: new references; NULL when memory is short. */
+json_t *perf_json_row(struct perf_line *line, bool histogram);
+json_t *perf_json_tree(const char *target, json_t *machine); /* takes the reference of `machine` */
+json_t *perf_json_machine(void);
+int perf_json_load(const char *file, json_t **tree);
+int perf_json_print(const json_t *tree);
 
-void perf_report_begin(struct perf_report *report);
-void perf_report_line(struct perf_report *report, const struct perf_line *line);
-int perf_report_end(struct perf_report *report, const char *target);
+/* perf_report.c: the table, row by row as they are measured. */
+void perf_report_begin(bool compare);
+void perf_report_row(const json_t *row, bool compare);
+void perf_format_time(char *text, size_t size, double nanoseconds);
+
+/* perf_histogram.c: bars of a row's samples. */
+void perf_histogram_print(const json_t *row);
+
+/* perf_plot.c: a picture of a tree, by gnuplot. The check is made before anything is measured. */
+int perf_plot_check(const char *file);
+int perf_plot(const json_t *tree, const char *file);
+
+/* perf_baseline.c: against an earlier tree. Machines that differ are refused unless forced. */
+int perf_baseline_check(const json_t *earlier, const json_t *machine, const char *file, bool force);
+/* Adds to the rows what changed; prints it unless `quiet`. */
+int perf_baseline_compare(json_t *tree, const json_t *earlier, const char *file, bool quiet);
 
 #endif
