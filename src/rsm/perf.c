@@ -47,18 +47,17 @@ static int measure_line(struct perf_run *run, const struct perf_options *options
 	unsigned rounds = compare ? ROUNDS : 1;
 	size_t size = line->size ? line->size : 8;
 	int code = RSM_SUCCESS;
+	run->progress_step = PERF_PROGRESS_ROW / rounds / (compare ? 2 : 1);
 	budget.nanoseconds /= rounds;
 	budget.operations = (budget.operations + rounds - 1) / rounds;
 	for (unsigned round = 0; round < rounds && code == RSM_SUCCESS; round++) {
 		if (compare)
 			code = perf_measure(run, test->raw, size, budget, &line->raw);
+		run->progress_done += compare ? run->progress_step : 0;
 		if (code == RSM_SUCCESS)
 			code = perf_measure(run, test, size, budget, &line->ours);
-		tool_progress_steps(&run->progress,
-				    run->progress_done + (round + 1) * PERF_PROGRESS_ROW / rounds,
-				    test->name);
+		run->progress_done += run->progress_step;
 	}
-	run->progress_done += PERF_PROGRESS_ROW;
 	return code == RSM_SUCCESS ? TOOL_OK : tell(code, test, size);
 }
 

@@ -25,6 +25,8 @@ struct perf_words {
 	_Alignas(128) _Atomic uint32_t stop; /* 1: leave the echo loop */
 	_Alignas(128) _Atomic uint32_t ping; /* raw futex words */
 	_Alignas(128) _Atomic uint32_t pong;
+	_Alignas(128) _Atomic uint64_t asked; /* operations of the peer, of tests with both ways */
+	_Alignas(128) _Atomic uint64_t done;
 };
 
 struct perf_peer {
@@ -43,14 +45,14 @@ struct perf_run {
 	size_t room;          /* bytes of data that a test may touch, here and there */
 	size_t base;          /* offset of the data in the segment */
 	unsigned char *map;   /* during a map test */
-	void *page;           /* during publish */
+	void *page;           /* during publish, and that the peer writes to in tests with both ways */
 	rsm_memseg_export_handle_t segment;
 	uint32_t turn; /* of the echo */
 	struct tool_address address;
 	bool far;                        /* the segment is another node's, or reached as if it were */
 	char controller[MAXNAMELEN + 1]; /* that leads to the segment */
 	struct tool_progress progress;
-	uint64_t progress_done; /* of PERF_PROGRESS_ROW for each row */
+	uint64_t progress_done, progress_step; /* of PERF_PROGRESS_ROW for each row; of one measurement */
 };
 
 enum perf_kind { PERF_TIME, PERF_RATE, PERF_BANDWIDTH };
@@ -62,11 +64,12 @@ struct perf_test {
 	unsigned ways;  /* 2: both sides move bytes at the same time; of tests about bandwidth */
 	unsigned
 		think; /* ns that each side computes before it hands over (perf_think); taken off the result */
-	bool sized;    /* takes sizes; the default ones are all of the run if it is about bandwidth, else 8 */
-	bool writes;   /* changes the segment's data */
-	bool peer;     /* the other side takes part */
-	bool spins;    /* both sides spin: makes no sense on one CPU */
-	bool far;      /* about another node only */
+	unsigned shortest; /* ns of a batch at least, 0: BATCH_NS */
+	bool sized;  /* takes sizes; the default ones are all of the run if it is about bandwidth, else 8 */
+	bool writes; /* changes the segment's data */
+	bool peer;   /* the other side takes part */
+	bool spins;  /* both sides spin: makes no sense on one CPU */
+	bool far;    /* about another node only */
 	unsigned window; /* to another node: operations of a batch at least, as a stream needs several */
 	/* After a failure nothing more of the run is called. begin and end may be NULL. */
 	int (*begin)(struct perf_run *run, size_t size);
@@ -110,21 +113,37 @@ void perf_samples_clear(struct perf_samples *samples);
 
 /* perf_peer.c: the measuring side. Functions that fail tell so. */
 int perf_peer_start(struct perf_peer *peer, size_t room, int cpu);
-int perf_peer_order(struct perf_peer *peer, const char *order,
-		    size_t size);                  /* waits until the peer is ready */
+int perf_peer_order(struct perf_peer *peer, const char *order, size_t size,
+		    rsm_memseg_id_t id);           /* waits until the peer is ready */
 int perf_peer_finish(struct perf_peer *peer);      /* waits until it left its loop */
 int perf_peer_check(const struct perf_peer *peer); /* whether it is still there */
 void perf_peer_stop(struct perf_peer *peer);
 
 /* perf_serve.c: the peer. `what`: "SOCKET,MEMORY,ROOM,CPU". */
+struct perf_server {
+	int socket;
+	size_t room;
+	unsigned char *shared, *raw;
+	rsm_memseg_export_handle_t segment;
+	struct tool_session session;
+};
+
+int perf_server_say(const struct perf_server *server, const char *line);
+/* Whether a loop of the peer has to end: it is told so by the words, or the other side has gone. */
+bool perf_server_over(const struct perf_server *server, const struct perf_words *words);
+/* perf_both.c: the peer's part. id: where it puts to; 0: the raw limit. */
+int perf_both_serve(const struct perf_server *server, rsm_memseg_id_t id, size_t size);
 int perf_serve(const char *what);
 bool perf_pin(int cpu);
 
 /* The table of tests; raw ones are reached through the others. */
-extern const struct perf_test perf_rma_tests[], perf_net_tests[], perf_signal_tests[], perf_control_tests[];
-extern const size_t perf_rma_count, perf_net_count, perf_signal_count, perf_control_count;
+extern const struct perf_test perf_rma_tests[], perf_net_tests[], perf_both_tests[], perf_signal_tests[],
+	perf_control_tests[];
+extern const size_t perf_rma_count, perf_net_count, perf_both_count, perf_signal_count, perf_control_count;
 extern const struct perf_test perf_raw_store, perf_raw_copy_in, perf_raw_copy_out, perf_raw_echo,
 	perf_raw_futex;
+/* The same through memory, so that the compiler neither inlines nor drops the call. */
+extern void *(*volatile perf_raw_memcpy)(void *to, const void *from, size_t size);
 
 /* A message of an echo ends with its turn, the flag: read says which one is there, write copies and sets it last. */
 uint32_t perf_echo_read(const unsigned char *message, size_t size);

@@ -24,17 +24,23 @@ static bool add_sample(struct perf_samples *samples, double value)
 	return true;
 }
 
-/* Runs until one stretch is long enough; what it ran before that is a first warm-up. */
+/*
+ * Runs until a stretch is long enough twice, for once may be somebody else's doing; four times where a short batch would
+ * measure something else. What it ran before that is a first warm-up.
+ */
 static int find_batch(struct perf_run *run, const struct perf_test *test, size_t size, uint64_t shortest,
 		      uint64_t *batch)
 {
-	uint64_t first = run->far && test->window ? test->window : 1;
+	unsigned long_enough = 0;
 	int code = test->run(run, size, 1);
-	for (*batch = first; code == RSM_SUCCESS; *batch *= 2) {
+	*batch = run->far && test->window ? test->window : 1;
+	while (code == RSM_SUCCESS) {
 		uint64_t start = base_clock_ns();
 		code = test->run(run, size, *batch);
-		if (base_clock_ns() - start >= shortest)
+		long_enough = base_clock_ns() - start >= shortest ? long_enough + 1 : 0;
+		if (long_enough == (test->shortest ? 4 : 2))
 			break;
+		*batch *= long_enough ? 1 : 2;
 	}
 	return code;
 }
@@ -48,11 +54,18 @@ static int warm_up(struct perf_run *run, const struct perf_test *test, size_t si
 	return code;
 }
 
+static void show_progress(struct perf_run *run, const struct perf_test *test, double part)
+{
+	double steps = (part < 1 ? part : 1) * run->progress_step;
+	tool_progress_steps(&run->progress, run->progress_done + (uint64_t)steps, test->name);
+}
+
 static int sample(struct perf_run *run, const struct perf_test *test, size_t size, struct perf_budget budget,
 		  struct perf_samples *samples)
 {
 	uint64_t shortest = budget.nanoseconds / SAMPLES_MAX, batch, done = 0;
-	int code = find_batch(run, test, size, shortest > BATCH_NS ? shortest : BATCH_NS, &batch);
+	uint64_t least = test->shortest ? test->shortest : BATCH_NS;
+	int code = find_batch(run, test, size, shortest > least ? shortest : least, &batch);
 	if (code != RSM_SUCCESS)
 		return code;
 	if (budget.operations && batch > budget.operations)
@@ -76,6 +89,10 @@ static int sample(struct perf_run *run, const struct perf_test *test, size_t siz
 		}
 		done += batch;
 		samples->operations += batch;
+		if (run->progress.terminal) /* between samples, ten times a second */
+			show_progress(run, test,
+				      budget.operations ? (double)done / (double)budget.operations
+							: (double)(now - begin) / (double)budget.nanoseconds);
 	}
 }
 

@@ -90,8 +90,8 @@ static void put_size_axis(FILE *script, struct range range)
 		fprintf(script, "%s'%s' %.0f", separator, label, ldexp(1, power));
 		separator = ", ";
 	}
-	fprintf(script, ") rotate by 0 font ',11'\nset xrange [%.9g:%.9g]\nset xlabel 'size'\n", ldexp(1, low),
-		ldexp(1, high));
+	fprintf(script, ") rotate by 0 font ',11'\nset xrange [%.9g:%.9g]\nset xlabel 'size'\n",
+		ldexp(0.97, low), ldexp(1.05, high));
 }
 
 static void put_percent_axis(FILE *script, struct range range)

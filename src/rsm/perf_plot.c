@@ -84,7 +84,8 @@ static void find_series(const json_t *results, struct perf_plot *plot)
 		for (size_t i = 0; !known && i < plot->panels[panel].count; i++)
 			known = perf_plot_same(row, plot->panels[panel].rows[i]);
 		if (!known && plot->panels[panel].count == PERF_SERIES_MAX)
-			fprintf(stderr, "rsm: %s is not drawn: a picture has %d curves at most, besides the limits\n",
+			fprintf(stderr,
+				"rsm: %s is not drawn: a picture has %d curves at most, besides the limits\n",
 				text_of(row, "test"), PERF_SERIES_MAX);
 		else if (!known)
 			plot->panels[panel].rows[plot->panels[panel].count++] = row;

@@ -12,6 +12,7 @@ static const struct {
 	const size_t *count;
 } groups[] = {{perf_rma_tests, &perf_rma_count},
 	      {perf_net_tests, &perf_net_count},
+	      {perf_both_tests, &perf_both_count},
 	      {perf_signal_tests, &perf_signal_count},
 	      {perf_control_tests, &perf_control_count}};
 
