@@ -2,7 +2,7 @@
 # rsmd against raw clients, hostile ones too. Each family of cases is a test of its own.
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
 
-foreach(family serve hostile grants start)
+foreach(family serve hostile grants start events)
   add_test(NAME system.rsmd.${family}
     COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/rsmd_${family}.py)
   set_tests_properties(system.rsmd.${family} PROPERTIES TIMEOUT 180 LABELS system ENVIRONMENT
