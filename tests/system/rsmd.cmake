@@ -16,3 +16,8 @@ add_test(NAME system.peers COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DI
 set_tests_properties(system.peers PROPERTIES TIMEOUT 180 LABELS system ENVIRONMENT
   "RSMD=$<TARGET_FILE:rsmd>;PEER_BRIDGE=$<TARGET_FILE:system_peer_bridge>;\
 RSM_PROTO=${PROJECT_SOURCE_DIR}/src/wire/rsm.proto;PYTHONDONTWRITEBYTECODE=1")
+
+# The static probes are those of the document.
+add_test(NAME system.probes COMMAND ${CMAKE_CURRENT_LIST_DIR}/probes.sh $<TARGET_FILE:librsm> $<TARGET_FILE:rsmd>
+  ${PROJECT_SOURCE_DIR}/doc/observability.md)
+set_tests_properties(system.probes PROPERTIES TIMEOUT 30 LABELS system SKIP_RETURN_CODE 77)
