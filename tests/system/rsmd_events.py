@@ -11,6 +11,7 @@ import tempfile
 import time
 
 from rsmd_client import PROTO, TIMEOUT, Client, Daemon, frame, readable, run, varint
+from watcher import Watcher
 
 RECORDS = 1024
 OF_CLIENT, OF_NODE = 8, 64
@@ -34,47 +35,6 @@ def with_daemon(config="", **options):
     return wrap
 
 
-class Watcher:
-    """A client that watches; its lines as objects."""
-
-    def __init__(self, daemon, client=None):
-        self.client = client or Client(daemon.path)
-        self.client.ask("watch")
-        self.fd, = self.client.fds
-        self.text = b""
-
-    def next(self, seconds=TIMEOUT):
-        while b"\n" not in self.text:
-            assert readable(self.fd, seconds), "no event comes"
-            data = os.read(self.fd, 65536)
-            if not data:
-                raise EOFError
-            self.text += data
-        line, self.text = self.text.split(b"\n", 1)
-        assert len(line) < 1000, len(line)
-        event = json.loads(line.decode("utf-8"))
-        assert event["schema"] == 1 and event["time"] > 1e9 and event["seq"] > 0
-        return event
-
-    def expect(self, kind, **keys):
-        event = self.next()
-        assert event["event"] == kind, (kind, event)
-        for key, value in keys.items():
-            assert event.get(key) == value, (key, value, event)
-        return event
-
-    def until(self, kind):
-        """The events up to the first one of that kind."""
-        events = [self.next()]
-        while events[-1]["event"] != kind:
-            events.append(self.next())
-        return events
-
-    def close(self):
-        os.close(self.fd)
-        self.client.close()
-
-
 def clear(client):
     for fd in client.fds:
         os.close(fd)
@@ -90,7 +50,7 @@ def events_of(client):
 
 @with_daemon(config="[node]\nid = 5\n")
 def every_event_with_its_keys(daemon):
-    watcher = Watcher(daemon)
+    watcher = Watcher(daemon.path)
     me = {"pid": os.getpid(), "uid": os.geteuid(), "program": "test"}
     exporter = Client(daemon.path)
     watcher.expect("client", **me)
@@ -134,7 +94,7 @@ def every_event_with_its_keys(daemon):
 @with_daemon()
 def round_trips_are_no_events(daemon):
     """Nobody can publish segment 0: who asks for it measures a round trip."""
-    watcher = Watcher(daemon)
+    watcher = Watcher(daemon.path)
     client = Client(daemon.path)
     client.ask("connect", controller="loopback", node_id=1, segment_id=0, permission=0o400, expect="SEG_NOT_PUBLISHED")
     client.close()
@@ -152,7 +112,7 @@ def churn(client, export, count):
 
 @with_daemon()
 def a_watcher_that_never_reads(daemon):
-    lazy = Watcher(daemon)
+    lazy = Watcher(daemon.path)
     client = Client(daemon.path)
     export, _, memory = client.segment()
     os.close(memory)
@@ -188,11 +148,11 @@ def a_watcher_that_never_reads(daemon):
 @with_daemon()
 def watchers_are_limited(daemon):
     greedy = Client(daemon.path)
-    own = [Watcher(daemon, greedy) for _ in range(OF_CLIENT)]
+    own = [Watcher(daemon.path, greedy) for _ in range(OF_CLIENT)]
     reply = greedy.ask("watch", expect="INSUFFICIENT_RESOURCES")
     assert str(OF_CLIENT) in reply["reason"], reply
     others = [Client(daemon.path) for _ in range(100 - OF_CLIENT)]
-    watchers = [Watcher(daemon, client) for client in others[:OF_NODE - OF_CLIENT]]
+    watchers = [Watcher(daemon.path, client) for client in others[:OF_NODE - OF_CLIENT]]
     for client in others[OF_NODE - OF_CLIENT:]:
         assert str(OF_NODE) in client.ask("watch", expect="INSUFFICIENT_RESOURCES")["reason"]
     Client(daemon.path).close()
@@ -230,9 +190,9 @@ def some_are_kept_for_root(daemon):
         clear(client)
         client.ask("topology")
     assert 0 < granted <= OF_NODE  # closed ones made room
-    kept = [Watcher(daemon, client) for client in clients[:48]]
+    kept = [Watcher(daemon.path, client) for client in clients[:48]]
     clients[48].ask("watch", expect="INSUFFICIENT_RESOURCES")
-    Watcher(daemon).close()
+    Watcher(daemon.path).close()
     for watcher in kept:
         os.close(watcher.fd)
     for client in clients:
@@ -241,7 +201,7 @@ def some_are_kept_for_root(daemon):
 
 @with_daemon()
 def the_end_of_either_side(daemon):
-    watcher = Watcher(daemon)
+    watcher = Watcher(daemon.path)
     watcher.client.close()
     try:
         watcher.until("never")
@@ -275,7 +235,7 @@ def names_that_are_none(daemon):
         b"\xff\xfe": "??", b"\xc3": "?", b"\xc0\xaf": "??", b"\xed\xa0\x80": "???", b"\xf4\x90\x80\x80": "????",
         b"\xc2\x9b31m": "??31m", b"\xe2\x82": "??", b"x" * 300: "x" * 64, b"\xc3\xa4" * 40: None, b'"' * 64: '"' * 64,
     }
-    watcher = Watcher(daemon)
+    watcher = Watcher(daemon.path)
     for name, shown in names.items():
         client = hello_as(daemon, name)
         assert len(json.loads(client.ask("status", what="events")["json"])["events"]) > 0
@@ -314,7 +274,7 @@ def the_log_as_json(daemon):
 @with_daemon()
 def the_door_is_no_way_to_flood(daemon):
     """Offences are rationed in the log, and so in the recorder."""
-    watcher = Watcher(daemon)
+    watcher = Watcher(daemon.path)
     for _ in range(100):
         client = Client(daemon.path, hello=False)
         client.send_raw(b"nonsense")
