@@ -365,18 +365,20 @@ def dump_into_a_file():
 def dump_never_follows():
     """Neither a symbolic link nor a second name of somebody's file, nor what is no file: stderr then."""
     with tempfile.TemporaryDirectory() as directory:
-        victim = directory + "/victim"
-        with open(victim, "w", encoding="ascii") as file:
-            file.write("mine")
-        os.symlink(victim, directory + "/link")
-        os.link(victim, directory + "/second")
+        victims = directory + "/linked", directory + "/named twice"
+        for victim in victims:
+            with open(victim, "w", encoding="ascii") as file:
+                file.write("mine")
+        os.symlink(victims[0], directory + "/link")
+        os.link(victims[1], directory + "/second")
         os.mkfifo(directory + "/fifo")
         os.mkdir(directory + "/directory")
         for name in ("link", "second", "fifo", "directory", "missing/dump"):
             lines = killed(signal.SIGSEGV, "SIGSEGV", {"RSM_DUMP": f"{directory}/{name}"})
             assert len(dump_lines(lines, "SIGSEGV")) == 3, name
-        with open(victim, encoding="ascii") as file:
-            assert file.read() == "mine"
+        for victim in victims:
+            with open(victim, encoding="ascii") as file:
+                assert file.read() == "mine"
     result = subprocess.run([os.environ["RSMD"], "--check", "--config", "/dev/null"], capture_output=True, text=True,
                             timeout=TIMEOUT, check=False, env={**os.environ, "RSM_DUMP": "relative"})
     assert result.returncode == 0 and "not an absolute path" in result.stderr, result
