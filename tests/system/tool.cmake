@@ -11,6 +11,9 @@ if(BATS)
   add_test(NAME system.tool_nodes COMMAND ${BATS} ${CMAKE_CURRENT_LIST_DIR}/tool_nodes.bats)
   set_tests_properties(system.tool_nodes PROPERTIES TIMEOUT 120 LABELS system
     ENVIRONMENT "RSM=$<TARGET_FILE:rsm>;RSMD=$<TARGET_FILE:rsmd>")
+  add_test(NAME system.tool_watch COMMAND ${BATS} ${CMAKE_CURRENT_LIST_DIR}/tool_watch.bats)
+  set_tests_properties(system.tool_watch PROPERTIES TIMEOUT 120 LABELS system
+    ENVIRONMENT "RSM=$<TARGET_FILE:rsm>;RSMD=$<TARGET_FILE:rsmd>")
 else()
   message(WARNING "bats is missing: the tool is not tested")
 endif()
