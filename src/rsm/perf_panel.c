@@ -124,8 +124,8 @@ static void put_time_axis(FILE *script, struct range range)
 			separator = ", ";
 		}
 	}
-	fprintf(script, ")\nset yrange [%.9g:%.9g]\nset ylabel 'time of one operation'\n", pow(10, low),
-		pow(10, high));
+	fprintf(script, ")\nset yrange [%.9g:%.9g]\nset ylabel 'time of one operation'\n",
+		0.98 * pow(10, low), 1.02 * pow(10, high));
 }
 
 static void put_bandwidth_axis(FILE *script)

@@ -18,7 +18,7 @@
 #include "rsm/perf_plot.h"
 
 #define WIDTH  1000 /* of a picture, in pixels of svg */
-#define HEIGHT 480  /* of a panel */
+#define HEIGHT 540  /* of a panel */
 #define TITLE  60
 
 static bool ends_with(const char *text, const char *end)
