@@ -229,7 +229,7 @@ RSMD_HANDLER(rsmd_status_tell)
 	} else {
 		return base_refuse(RSMERR_BAD_ADDR,
 				   "status of \"%.64s\" was asked; status, segments, segment, nodes, "
-				   "events and metrics are known",
+				   "metrics and events are known",
 				   asked->what);
 	}
 	answer->text = told ? json_dumps(told, JSON_COMPACT) : NULL;
