@@ -127,10 +127,11 @@ def check_function_page(page, functions, common):
             problem(page.file, f"{name} is declared in no header")
         elif name not in page.names:
             problem(page.file, f"{name} is in SYNOPSIS but not in NAME")
-        elif shown.get(name) != functions[name].prototype:
-            problem(page.file, f"prototype of {name}\n  page:   {shown.get(name)}\n  header: {functions[name].prototype}")
         else:
             check_codes(page, name, functions[name], common)
+            if shown.get(name) != functions[name].prototype:
+                problem(page.file,
+                        f"prototype of {name}\n  page:   {shown.get(name)}\n  header: {functions[name].prototype}")
             if f"#include <{functions[name].header}>" not in synopsis:
                 problem(page.file, f"SYNOPSIS does not include <{functions[name].header}>, which declares {name}")
 
@@ -259,9 +260,10 @@ def main():
     check_references(pages, names, words)
     check_errors_page(root, pages)
     check_environment_page(root, pages)
-    with tempfile.TemporaryDirectory() as work:
-        check_tools(pages, work, man)
-        check_programs(root, pages, work)
+    if not problems:  # they take longer than all the rest
+        with tempfile.TemporaryDirectory() as work:
+            check_tools(pages, work, man)
+            check_programs(root, pages, work)
     for text in problems:
         print(text, file=sys.stderr)
     return 1 if problems else 0
