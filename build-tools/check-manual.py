@@ -86,7 +86,10 @@ class Page:
         self.text = text
         self.title, self.section = re.fullmatch(r"(.+)\.([^.]+)\.scd", file).groups()
         self.sections = {}
-        self.blocks = re.findall(r"^```\n(.*?)^```", text, re.S | re.M)
+        # scdoc wants a backslash twice, and drops a single one without a word.
+        blocks = re.findall(r"^```\n(.*?)^```", text, re.S | re.M)
+        self.dropped = [block for block in blocks if re.search(r"(?<!\\)(?:\\\\)*\\(?!\\)", block)]
+        self.blocks = [block.replace("\\\\", "\\") for block in blocks]
         outside = re.sub(r"^```\n(.*?)^```", lambda m: "\n".join("\t" + line for line in m.group(0).splitlines()),
                          text, flags=re.S | re.M)
         for part in re.split(r"^# ", outside, flags=re.M)[1:]:
@@ -250,6 +253,8 @@ def main():
     for path in [*HEADERS.values(), COMMON, "include/sys/rsm/rsmapi_common.h"]:
         words |= set(re.findall(r"\w+", read(root, path)))
     for page in pages:
+        for block in page.dropped:
+            problem(page.file, f"a single backslash, which scdoc drops, in:\n{block}")
         if page.title not in page.names:
             problem(page.file, f"its NAME section does not begin with {page.title}")
         if page.section == "3rsm":

@@ -176,6 +176,7 @@ unmanual include/rsmapi.h 's/RSMERR_BAD/RSMERR_ODD/' 'ERRORS of rsm_get lack RSM
 unmanual man/rsm_get.3rsm.scd 's/^# ATTRIBUTES/# OTHERS/' 'no section ATTRIBUTES'
 unmanual man/rsm_get.3rsm.scd 's/rsm-errors\(7\), /&rsm_lost(3rsm), /' 'rsm_lost(3rsm) does not exist'
 unmanual man/rsm_get.3rsm.scd 's/It gets/& rsm_nothing/' 'rsm_nothing is in no header'
+unmanual man/rsm_get.3rsm.scd 's/return 0/return '"'\\\\''n'"'/' 'a single backslash'
 unmanual man/rsm-errors.7.scd 's/\(4\)/(5)/' 'RSMERR_ODD has the number 4, not 5'
 unmanual man/rsm-errors.7.scd 's/it is bad/it is good/' "not 'it is good'"
 unmanual include/sys/rsm/rsm_common.h 's/ODD 4/&\n#define RSMERR_NEW 5/' 'no entry *RSMERR_NEW* (5)'
