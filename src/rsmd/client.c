@@ -56,6 +56,7 @@ static const struct {
 	[WIRE__REQUEST__BODY_TOPOLOGY] = {rsmd_topology_tell, false},
 	[WIRE__REQUEST__BODY_STATUS] = {rsmd_status_tell, false},
 	[WIRE__REQUEST__BODY_CONNECT_RESULT] = {rsmd_away_result, false},
+	[WIRE__REQUEST__BODY_COUNTERS] = {rsmd_counters_tell, false},
 };
 
 void rsmd_answer_add_fd(struct rsmd_answer *answer, int fd, bool once)
@@ -92,6 +93,7 @@ static RSMD_HANDLER(hello)
 	Wire__HelloReply *body = &answer->body.hello;
 	wire__hello_reply__init(body);
 	body->version = WIRE_VERSION;
+	body->features = WIRE_FEATURE_COUNTERS;
 	body->release = release;
 	body->node_id = rsmd_server.config.node_id;
 	body->node_name = rsmd_server.config.node_name;
@@ -327,6 +329,7 @@ static void client_free(struct rsmd_client *client)
 	while (client->answer_fd_count)
 		base_fd_close(&client->answer_fds[--client->answer_fd_count]);
 	rsmd_signals_end(&client->away_signals);
+	rsmd_counters_end(&client->counters);
 	free(client->answer);
 	free(client->groups);
 	free(client->refusal_reason);
@@ -358,6 +361,7 @@ void rsmd_client_accept(int socket)
 	client->socket = socket;
 	client->pidfd = -1;
 	rsmd_signals_init(&client->away_signals);
+	rsmd_counters_init(&client->counters);
 	int code = client_start(client);
 	if (code && !client_refuse(client, code)) {
 		client_free(client);

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/reason.h"
+#include "rsmd/counters.h"
 #include "rsmd/data.h"
 #include "rsmd/export.h"
 #include "rsmd/log.h"
@@ -35,6 +36,7 @@ static void guest_free(struct rsmd_guest *guest)
 	struct rsmd_import *import = &guest->import;
 	struct rsmd_export *export = import->export;
 	rsmd_grant_close(guest->grant); /* the fence */
+	rsmd_counters_guest_end(guest);
 	rsmd_target_close(export);
 	ticket_end(guest);
 	rsmd_signals_give(&export->signals, import->signal_slot);
@@ -148,6 +150,7 @@ static int attach(struct rsmd_guest *guest, struct rsmd_export *export)
 	if (!code) {
 		guest->grant = rsmd_grant_make(export, guest->peer, import->granted, import->id);
 		if (guest->grant) {
+			rsmd_counters_guest(guest, export);
 			atomic_store(&signals->memory[import->signal_slot].doorbell, SEGMENT_SIGNAL_FORWARD);
 			return RSM_SUCCESS;
 		}

@@ -65,6 +65,8 @@ void rsmd_file_limit_open(void);
 int rsmd_fd_check(int fd);
 int rsmd_fd_last(void); /* a connection with this number or above is closed without a word */
 int rsmd_fd_keep(int *fd);
+/* The same for what can be done without: while half of them remain free. */
+int rsmd_fd_spare(int *fd);
 
 /* Takes `length` bytes from the quota; INSUFFICIENT_MEM names the limit. */
 int rsmd_quota_take(uint64_t length);
