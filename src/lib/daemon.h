@@ -20,6 +20,7 @@ struct lib_daemon {
 	int socket;       /* -1: no conversation */
 	uint32_t session; /* of the present or next conversation; 0 is never used */
 	uint32_t node_id;
+	uint64_t features; /* WIRE_FEATURE_ bits that rsmd has */
 	uint64_t max_segments;
 	uint64_t max_exported_bytes;
 	const struct segment_status

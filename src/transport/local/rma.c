@@ -99,8 +99,10 @@ static inline __attribute__((always_inline)) int transfer(struct transport_impor
 				return RSM_SUCCESS;
 		}
 		int code = local_resume(import);
-		if (code != RSM_SUCCESS)
+		if (code != RSM_SUCCESS) {
+			transport_failed(import);
 			return code;
+		}
 	}
 }
 
