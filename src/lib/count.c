@@ -3,6 +3,7 @@
 #include "lib/count.h"
 
 #include <pthread.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -16,22 +17,33 @@ struct segment_counters_row lib_count_nowhere;
 
 /* ---- threads ---- */
 
-_Thread_local uint32_t lib_count_thread = LIB_COUNT_NONE;
+/* Cells but the last one are a thread's own. */
+#define OWN_CELLS (SEGMENT_COUNTERS_CELLS - 1)
+
+_Thread_local uint32_t lib_count_thread;
+static _Thread_local bool has_entered; /* this thread has asked for a cell */
 
 static atomic_uint taken; /* a bit for each cell that is a thread's own */
 static pthread_key_t key; /* its destructor gives the cell back */
 static bool has_key;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
+/* Of a cell that is this thread's own. */
+static uint32_t cell_number(void)
+{
+	return (lib_count_thread - (uint32_t)offsetof(struct segment_counters_row, cells)) /
+	       (uint32_t)sizeof(struct segment_counters_cell);
+}
+
 /* At the thread's end. What it still calls from other destructors counts in the shared cell. */
 static void thread_leave(void *value)
 {
 	(void)value;
-	const uint32_t own = lib_count_thread / LIB_COUNT_CELL;
-	lib_count_thread = LIB_COUNT_SHARED;
+	const uint32_t number = cell_number();
+	lib_count_thread = 0;
 	/* Releases: the next owner goes on from what was counted. */
-	if (own < SEGMENT_COUNTERS_CELLS - 1)
-		atomic_fetch_and_explicit(&taken, ~(1u << own), memory_order_release);
+	if (number < OWN_CELLS)
+		atomic_fetch_and_explicit(&taken, ~(1u << number), memory_order_release);
 }
 
 static void key_make(void)
@@ -46,32 +58,53 @@ static __attribute__((destructor)) void key_end(void)
 		pthread_key_delete(key);
 }
 
-uint32_t lib_count_thread_enter(void)
+/* Gives this thread a cell of its own if there is one. */
+static __attribute__((cold)) void thread_enter(void)
 {
+	has_entered = true;
 	pthread_once(&once, key_make);
-	uint32_t own = 0;
+	uint32_t number;
 	unsigned bits = atomic_load_explicit(&taken, memory_order_relaxed);
 	do {
-		for (own = 0; own < SEGMENT_COUNTERS_CELLS - 1 && (bits & 1u << own) != 0; own++)
+		for (number = 0; number < OWN_CELLS && (bits & 1u << number) != 0; number++)
 			;
-		if (!has_key || own == SEGMENT_COUNTERS_CELLS - 1)
-			return lib_count_thread = LIB_COUNT_SHARED;
-	} while (!atomic_compare_exchange_weak_explicit(&taken, &bits, bits | 1u << own, memory_order_acquire,
-							memory_order_relaxed));
-	lib_count_thread = own * LIB_COUNT_CELL;
+		if (!has_key || number == OWN_CELLS)
+			return;
+	} while (!atomic_compare_exchange_weak_explicit(&taken, &bits, bits | 1u << number,
+							memory_order_acquire, memory_order_relaxed));
+	lib_count_thread = (uint32_t)(offsetof(struct segment_counters_row, cells) +
+				      number * sizeof(struct segment_counters_cell));
 	if (pthread_setspecific(key, &lib_count_thread) != 0)
 		thread_leave(NULL);
-	return lib_count_thread;
 }
 
 /* ---- adding, off the shortest way ---- */
 
+/* The calling thread's cell. */
+static struct segment_counters_cell *cell_of(const struct lib_import *import, bool *is_shared)
+{
+	if (lib_unlikely(!has_entered))
+		thread_enter();
+	*is_shared = lib_count_thread == 0;
+	return *is_shared ? &import->counters->cells[OWN_CELLS] : &import->counters->cells[cell_number()];
+}
+
+/* Adds; the value before. */
+static uint64_t add(_Atomic uint64_t *counter, uint64_t more, bool is_shared)
+{
+	if (is_shared)
+		return atomic_fetch_add_explicit(counter, more, memory_order_relaxed);
+	uint64_t before = atomic_load_explicit(counter, memory_order_relaxed);
+	atomic_store_explicit(counter, before + more, memory_order_relaxed);
+	return before;
+}
+
 bool lib_count_transfer(const struct lib_import *import, bool is_put, uint64_t bytes)
 {
 	bool is_shared;
-	struct segment_counters_cell *cell = lib_count_own(import, &is_shared);
-	uint64_t before = lib_count_add(is_put ? &cell->puts : &cell->gets, 1, is_shared);
-	lib_count_add(is_put ? &cell->bytes_put : &cell->bytes_got, bytes, is_shared);
+	struct segment_counters_cell *cell = cell_of(import, &is_shared);
+	uint64_t before = add(is_put ? &cell->puts : &cell->gets, 1, is_shared);
+	add(is_put ? &cell->bytes_put : &cell->bytes_got, bytes, is_shared);
 	return (before & import->sample) == 0;
 }
 
@@ -87,24 +120,24 @@ void lib_count_latency(const struct lib_import *import, uint64_t ns)
 void lib_count_signal(const struct lib_import *import)
 {
 	bool is_shared;
-	struct segment_counters_cell *cell = lib_count_own(import, &is_shared);
-	lib_count_add(&cell->signals, 1, is_shared);
+	struct segment_counters_cell *cell = cell_of(import, &is_shared);
+	add(&cell->signals, 1, is_shared);
 }
 
 void lib_count_span(const struct lib_import *import, int code)
 {
 	bool is_shared;
-	struct segment_counters_cell *cell = lib_count_own(import, &is_shared);
-	lib_count_add(&cell->spans, 1, is_shared);
+	struct segment_counters_cell *cell = cell_of(import, &is_shared);
+	add(&cell->spans, 1, is_shared);
 	if (lib_unlikely(code != RSM_SUCCESS))
-		lib_count_add(&cell->failures, 1, is_shared);
+		add(&cell->failures, 1, is_shared);
 }
 
 void lib_count_failure(const struct lib_import *import)
 {
 	bool is_shared;
-	struct segment_counters_cell *cell = lib_count_own(import, &is_shared);
-	lib_count_add(&cell->failures, 1, is_shared);
+	struct segment_counters_cell *cell = cell_of(import, &is_shared);
+	add(&cell->failures, 1, is_shared);
 }
 
 void transport_failed(struct transport_import *transport)
@@ -218,7 +251,7 @@ static void table_leave(void)
 
 void lib_count_forked(void)
 {
-	const uint32_t cell = lib_count_thread / LIB_COUNT_CELL;
-	atomic_store(&taken, cell < SEGMENT_COUNTERS_CELLS - 1 ? 1u << cell : 0);
+	const uint32_t number = cell_number();
+	atomic_store(&taken, number < OWN_CELLS ? 1u << number : 0);
 	table_leave();
 }

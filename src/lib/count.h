@@ -13,14 +13,11 @@
 #include "lib/lib.h"
 #include "segment/counters.h"
 
-/* Of this thread: the offset of its cell in a row's cells, LIB_COUNT_SHARED, or before its first call LIB_COUNT_NONE. */
-#define LIB_COUNT_CELL   ((uint32_t)sizeof(struct segment_counters_cell))
-#define LIB_COUNT_SHARED ((SEGMENT_COUNTERS_CELLS - 1) * LIB_COUNT_CELL)
-#define LIB_COUNT_NONE   UINT32_MAX
+/*
+ * Of this thread: the offset of its own cell in a row, in bytes; 0: it has none. At offset 0 lie the row's zeros, and a count of 0
+ * leads off the shortest way like every LIB_COUNT_SAMPLE-th: one comparison for both.
+ */
 extern _Thread_local uint32_t lib_count_thread __attribute__((tls_model("initial-exec")));
-
-/* Gives this thread a cell, its own while there is one. Out of the way of those who have one. */
-uint32_t lib_count_thread_enter(void);
 
 /* In the child of a fork: the other threads' cells are free. */
 void lib_count_forked(void);
@@ -31,48 +28,22 @@ extern struct segment_counters_row lib_count_nowhere;
 /* Every so many calls of a thread are timed, a power of 2. Between nodes each is. */
 #define LIB_COUNT_SAMPLE 1024u
 
-static inline struct segment_counters_cell *lib_count_cell(const struct lib_import *import, uint32_t thread)
-{
-	return (struct segment_counters_cell *)(void *)((char *)import->counters->cells + thread);
-}
-
-/* The calling thread's cell, for what is rarer than a put. */
-static inline struct segment_counters_cell *lib_count_own(const struct lib_import *import, bool *is_shared)
-{
-	uint32_t thread = lib_count_thread;
-	if (lib_unlikely(thread == LIB_COUNT_NONE))
-		thread = lib_count_thread_enter();
-	*is_shared = thread == LIB_COUNT_SHARED;
-	return lib_count_cell(import, thread);
-}
-
-/* Adds; the value before. */
-static inline uint64_t lib_count_add(_Atomic uint64_t *counter, uint64_t more, bool is_shared)
-{
-	if (is_shared)
-		return atomic_fetch_add_explicit(counter, more, memory_order_relaxed);
-	uint64_t before = atomic_load_explicit(counter, memory_order_relaxed);
-	atomic_store_explicit(counter, before + more, memory_order_relaxed);
-	return before;
-}
-
 /*
- * The whole of it for a put or get that is neither the first of its thread, nor to be timed, nor in the shared cell. False:
- * nothing was counted.
+ * The whole of it for a put or get of a thread with a cell of its own that is not to be timed. False: nothing was counted.
  */
 static inline __attribute__((always_inline)) bool lib_count_quickly(const struct lib_import *import,
 								    bool is_put, uint64_t bytes)
 {
-	const uint32_t thread = lib_count_thread;
-	if (lib_unlikely(thread >= LIB_COUNT_SHARED))
-		return false;
-	struct segment_counters_cell *cell = lib_count_cell(import, thread);
+	struct segment_counters_cell *cell =
+		(struct segment_counters_cell *)(void *)((char *)import->counters + lib_count_thread);
 	_Atomic uint64_t *calls = is_put ? &cell->puts : &cell->gets;
 	const uint64_t before = atomic_load_explicit(calls, memory_order_relaxed);
 	if (lib_unlikely((before & import->sample) == 0))
 		return false;
 	atomic_store_explicit(calls, before + 1, memory_order_relaxed);
-	lib_count_add(is_put ? &cell->bytes_put : &cell->bytes_got, bytes, false);
+	_Atomic uint64_t *moved = is_put ? &cell->bytes_put : &cell->bytes_got;
+	atomic_store_explicit(moved, atomic_load_explicit(moved, memory_order_relaxed) + bytes,
+			      memory_order_relaxed);
 	return true;
 }
 

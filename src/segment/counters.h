@@ -36,6 +36,8 @@ struct segment_counters_cell {
 };
 
 struct segment_counters_row {
+	uint64_t zero
+		[2]; /* for good: where a thread without a cell of its own would find puts and gets (lib/count.h) */
 	/*
 	 * 0: free. Else a number that no other row of this table has had or will have; written last, and set to 0 first: a reader
 	 * that finds the same one before and after has read one import's row.
@@ -48,7 +50,7 @@ struct segment_counters_row {
 	_Atomic int32_t pid;
 	_Atomic uint64_t length;     /* bytes of the segment */
 	_Atomic uint64_t latency_ns; /* of one put or get, smoothed; 0: not known */
-	uint64_t pad[3];
+	uint64_t pad;
 	union {
 		struct segment_counters_cell cells[SEGMENT_COUNTERS_CELLS];
 		struct { /* rsmd's table: its one data thread needs one cell */
