@@ -21,7 +21,8 @@ struct segment_counters_row lib_count_nowhere;
 #define OWN_CELLS (SEGMENT_COUNTERS_CELLS - 1)
 
 _Thread_local uint32_t lib_count_thread;
-static _Thread_local bool has_entered; /* this thread has asked for a cell */
+/* This thread has asked for a cell. */
+static _Thread_local bool has_entered __attribute__((tls_model("initial-exec")));
 
 static atomic_uint taken; /* a bit for each cell that is a thread's own */
 static pthread_key_t key; /* its destructor gives the cell back */

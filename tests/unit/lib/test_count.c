@@ -53,7 +53,7 @@ static pthread_barrier_t all_there;
 static void *thread_hold(void *cell)
 {
 	count_put(1);
-	*(uint32_t *)cell = lib_count_thread;
+	atomic_store((_Atomic uint32_t *)cell, lib_count_thread);
 	pthread_barrier_wait(&all_there);
 	for (int i = 0; i < 5000; i++) {
 		count_put(3);
@@ -63,7 +63,7 @@ static void *thread_hold(void *cell)
 	return NULL;
 }
 
-static void threads_run(uint32_t *cells, size_t count)
+static void threads_run(_Atomic uint32_t *cells, size_t count)
 {
 	pthread_t threads[8];
 	assert_int_equal(pthread_barrier_init(&all_there, NULL, (unsigned)count), 0);
@@ -74,7 +74,7 @@ static void threads_run(uint32_t *cells, size_t count)
 	pthread_barrier_destroy(&all_there);
 }
 
-static unsigned cells_own(const uint32_t *cells, size_t count)
+static unsigned cells_own(const _Atomic uint32_t *cells, size_t count)
 {
 	unsigned own = 0;
 	for (size_t i = 0; i < count; i++) {
@@ -97,7 +97,7 @@ static uint64_t sum(size_t offset)
 static void test_threads(void **state)
 {
 	(void)state;
-	uint32_t cells[8] = {0};
+	_Atomic uint32_t cells[8] = {0};
 	for (uint64_t round = 1; round <= 4; round++) { /* what threads leave behind is taken again */
 		threads_run(cells, 8);
 		assert_int_equal(cells_own(cells, 8), OWN_CELLS);
@@ -121,7 +121,7 @@ static void test_fork(void **state)
 	lib_lock(); /* fork handlers */
 	lib_unlock();
 	pthread_t threads[OWN_CELLS];
-	uint32_t cells[OWN_CELLS] = {0};
+	_Atomic uint32_t cells[OWN_CELLS] = {0};
 	assert_int_equal(pthread_barrier_init(&all_there, NULL, OWN_CELLS + 1), 0);
 	for (size_t i = 0; i < OWN_CELLS; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, thread_hold, &cells[i]), 0);
