@@ -20,13 +20,13 @@ struct lib_daemon {
 	int socket;       /* -1: no conversation */
 	uint32_t session; /* of the present or next conversation; 0 is never used */
 	uint32_t node_id;
-	uint64_t features; /* WIRE_FEATURE_ bits that rsmd has */
 	uint64_t max_segments;
 	uint64_t max_exported_bytes;
 	const struct segment_status
 		*status; /* the table, read-only, never unmapped: imports may outlive rsmd */
 	uint32_t status_slots;
 	int userfaultfd_device; /* /dev/userfaultfd as rsmd opened it, or -1 */
+	uint64_t features;      /* WIRE_FEATURE_*: what this rsmd knows beyond release 2.0 */
 	char release[32];
 	size_t controller_count;
 	struct lib_daemon_controller {

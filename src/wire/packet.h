@@ -19,6 +19,7 @@
 #define WIRE_VERSION 1u
 /* Bits of features in Hello and HelloReply: what the other side may be asked for. */
 #define WIRE_FEATURE_COUNTERS 0x1u /* rsmd answers Counters */
+#define WIRE_FEATURE_WATCH    0x2u /* rsmd knows Watch */
 
 #define WIRE_FDS_MAX     64          /* descriptors in one packet */
 #define WIRE_INLINE_MAX  32768u      /* bytes of a body that travels in the packet itself */
