@@ -64,5 +64,6 @@ class Barrier:
                 raise
 
     def __del__(self, destroy: Callable[[Any], int] = lib.rsm_memseg_import_destroy_barrier) -> None:
-        if not self._segment.closed:
+        handle = self._segment._handle  # stays for this call
+        if handle is not None:
             destroy(self._barrier)

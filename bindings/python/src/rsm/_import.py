@@ -66,7 +66,7 @@ class Import(Segment):
         self.id: int = id
         self.controller = controller
         self._map: _Map | None = None
-        self._map_lock = threading.Lock()
+        self._map_lock = threading.RLock()
         # Get and put of the implicit mode need one to exist. It is the handle's, and ends with it.
         handle.owner = ffi.new("rsmapi_barrier_t *")
         _error.check(lib.rsm_memseg_import_init_barrier(handle.value, lib.RSM_BARRIER_SEGMENT, handle.owner))
@@ -93,9 +93,12 @@ class Import(Segment):
         if mode not in ("implicit", "explicit"):
             raise ValueError(f"{mode!r} is neither 'implicit' nor 'explicit'")
         handle = self._use()
-        code = lib.RSM_BARRIER_MODE_EXPLICIT if mode == "explicit" else lib.RSM_BARRIER_MODE_IMPLICIT
-        _error.check(lib.rsm_memseg_import_set_mode(handle.value, code))
-        handle.explicit = mode == "explicit"
+        with handle.lock:
+            handle.mode_changes += 1
+            handle.explicit = True  # in doubt: gets of other threads keep what they fill
+            code = lib.RSM_BARRIER_MODE_EXPLICIT if mode == "explicit" else lib.RSM_BARRIER_MODE_IMPLICIT
+            _error.check(lib.rsm_memseg_import_set_mode(handle.value, code))
+            handle.explicit = mode == "explicit"
 
     def barrier(self) -> Barrier:
         """`with segment.barrier() as barrier: ...`; see Barrier."""
@@ -241,14 +244,15 @@ class _Unfilled:
 
     def __init__(self, handle: Handle, owner: Any) -> None:
         self.handle, self.token = handle, object()
-        if owner is not None:
-            handle.unfilled[self.token] = owner
+        self.explicit, self.changes = handle.explicit, handle.mode_changes
+        handle.unfilled[self.token] = owner
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, *_: object) -> None:
-        if not self.handle.explicit or not self.handle.spans:
+        may_be_open = self.explicit or self.changes != self.handle.mode_changes
+        if not (may_be_open and self.handle.spans):
             self.handle.unfilled.pop(self.token, None)
 
 

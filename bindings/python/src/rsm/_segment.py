@@ -26,9 +26,9 @@ class Handle:
     def __init__(self, value: Any, free: Callable[[Any], int]) -> None:
         self.value, self.free, self.pid = value, free, os.getpid()
         self.fd = -1
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # a signal handler may come in between and close
         # Of imports: open spans, and what gets of the explicit mode still have to fill.
-        self.explicit, self.spans = False, 0
+        self.explicit, self.mode_changes, self.spans = False, 0, 0
         self.unfilled: dict[object, Any] = {}
         self.owner: Any = None  # of exports: the array; of imports: the barrier that get and put need
         self.waiters: set[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = set()
