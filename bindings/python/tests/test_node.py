@@ -98,7 +98,7 @@ def test_explicit_gets_are_kept_until_filled(remote):
         barrier.order()
         assert (np.array(into) == expected).all() and not connection._handle.unfilled
         assert connection.get(8, dtype=float, shape=2).tolist() == [1, 2]
-        assert len(connection.get(0, 16)) == 16
+        assert connection.get(88, 32) == expected[1, 1:5].tobytes()
 
 
 def test_signals_between_nodes(remote, away):
@@ -133,3 +133,19 @@ def test_topology_and_status():
         assert rsm.segment(segment.id)["acl"] == [{"node": 1, "permission": "0600"}, {"node": 2, "permission": "0600"}]
     with pytest.raises(rsm.SegNotPublished):
         rsm.segment(0x7fff0000)
+
+
+def test_spans_are_counted(remote):
+    _, _, connection = remote
+    connection.mode = "explicit"
+    one, two = connection.barrier(), connection.barrier()
+    with pytest.raises(rsm.BarrierNotOpened):
+        one.close()
+    one.open()
+    one.open()  # anew
+    with two:
+        pass
+    connection.get(0, into=np.zeros(10))
+    assert connection._handle.spans == 1 and connection._handle.unfilled
+    one.close()
+    assert connection._handle.spans == 0 and not connection._handle.unfilled

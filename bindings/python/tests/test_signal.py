@@ -161,3 +161,24 @@ def test_close_while_another_thread_waits():
     segment.close()  # aborts the connection, whose handle the waiter still has
     waiter.join(20)
     assert not waiter.is_alive() and isinstance(ends[0], (rsm.ConnAborted, rsm.BadSegHndl))
+
+
+def test_an_export_is_withdrawn_though_a_thread_waits():
+    segment = rsm.export(rsm.zeros(512), access=0o600)
+    began, ended = threading.Event(), threading.Event()
+
+    def wait():
+        began.set()
+        with pytest.raises(rsm.Timeout):
+            segment.wait(1)
+        ended.set()
+
+    waiter = threading.Thread(target=wait)
+    waiter.start()
+    began.wait()
+    segment.close()
+    with pytest.raises(rsm.SegNotPublished):
+        rsm.connect(segment.address)
+    assert not ended.is_set()
+    waiter.join(20)
+    assert ended.is_set()

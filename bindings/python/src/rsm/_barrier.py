@@ -11,6 +11,7 @@ from ._librsm import ffi, lib
 
 if TYPE_CHECKING:
     from ._import import Import
+    from ._segment import Handle
 
 
 class Barrier:
@@ -20,14 +21,14 @@ class Barrier:
 
     def __init__(self, segment: Import) -> None:
         self._segment = segment
+        self._is_open = False
         self._barrier: Any = ffi.new("rsmapi_barrier_t *")
         _error.check(lib.rsm_memseg_import_init_barrier(segment._use().value, lib.RSM_BARRIER_SEGMENT, self._barrier))
 
     def open(self) -> None:
         """Begins a span. `with` calls it."""
         handle = self._segment._use()
-        with handle.lock:
-            handle.spans += 1
+        self._count(handle, True)  # before: a get of another thread may come in between
         _error.check(lib.rsm_memseg_import_open_barrier(self._barrier))
 
     def order(self) -> None:
@@ -40,8 +41,12 @@ class Barrier:
         try:
             self._complete(lib.rsm_memseg_import_close_barrier)
         finally:
-            with handle.lock:
-                handle.spans -= 1
+            self._count(handle, False)
+
+    def _count(self, handle: Handle, is_open: bool) -> None:
+        with handle.lock:
+            handle.spans += is_open - self._is_open
+            self._is_open = is_open
 
     def _complete(self, function: Callable[[Any], int]) -> None:
         handle = self._segment._use()
