@@ -141,6 +141,7 @@ def test_spans_are_counted(remote):
     one, two = connection.barrier(), connection.barrier()
     with pytest.raises(rsm.BarrierNotOpened):
         one.close()
+    assert connection._handle.spans == 0
     one.open()
     one.open()  # anew
     with two:
