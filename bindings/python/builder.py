@@ -130,6 +130,7 @@ void *rsmx_alloc(size_t size, unsigned flags);
 int rsmx_free(void *address);
 const char *rsmx_version(const char **daemon);
 int rsmx_status(const char *what, rsm_memseg_id_t segment_id, char **json);
+int rsmx_watch(int *fd);
 void free(void *memory);
 """
 

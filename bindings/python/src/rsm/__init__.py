@@ -30,11 +30,12 @@ from ._release import RELEASE as __version__
 from ._remote import RemoteArray
 from ._segment import SegmentInfo
 from ._topology import (Controller, Peer, Topology, Version, nodes, segment, segments, status, topology, version)
+from ._watch import Watch, watch
 from .errors import *  # noqa: F403
 
 __all__ = [
-    "Barrier", "Controller", "Error", "Export", "Import", "Peer", "RemoteArray", "SegmentInfo", "Topology", "Version",
+    "Barrier", "Controller", "Error", "Export", "Import", "Peer", "RemoteArray", "SegmentInfo", "Topology", "Version", "Watch",
     "__version__", "connect", "empty", "errors", "export", "nodes", "segment", "segments", "status", "topology", "version",
-    "zeros",
+    "watch", "zeros",
 ]
 __all__ += errors.__all__
