@@ -180,3 +180,14 @@ def test_same_array_twice():
         with rsm.connect(one.address, mode="rw") as a, rsm.connect(two.address) as b:
             a.put(4096, 5.0)
             assert b.array(float)[0] == 5
+
+
+def test_huge_pages():
+    try:
+        array = rsm.empty((100, 100), huge=True)
+    except rsm.InsufficientMem as error:
+        assert "huge" in error.reason  # the pool is empty: it says so
+        return
+    assert array.ctypes.data % (2 << 20) == 0
+    with rsm.export(array) as segment:
+        assert segment.info().length == 2 << 20
