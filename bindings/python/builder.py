@@ -131,6 +131,20 @@ int rsmx_free(void *address);
 const char *rsmx_version(const char **daemon);
 int rsmx_status(const char *what, rsm_memseg_id_t segment_id, char **json);
 int rsmx_watch(int *fd);
+typedef ... rsmx_counters_t;
+typedef struct {
+	int32_t pid;
+	uint32_t uid;
+	rsm_node_id_t importer, node;
+	rsm_memseg_id_t segment_id;
+	uint32_t flags;
+	uint64_t id, length, puts, gets, bytes_put, bytes_got, signals, spans, failures, latency_ns;
+	char program[64];
+	...;
+} rsmx_counter_t;
+#define RSMX_COUNTER_GUEST ...
+int rsmx_counters_open(rsmx_counters_t **counters);
+int rsmx_counters_read(rsmx_counters_t *counters, rsmx_counter_t *rows, size_t row_size, size_t *count);
 void free(void *memory);
 """
 

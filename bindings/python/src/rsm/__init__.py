@@ -22,6 +22,7 @@ multiprocessing: use the start method "spawn" or "forkserver".
 
 from . import errors
 from ._barrier import Barrier
+from ._counters import Counter, counters
 from ._error import Error
 from ._export import Export, export
 from ._import import Import, connect
@@ -34,8 +35,8 @@ from ._watch import Watch, watch
 from .errors import *  # noqa: F403
 
 __all__ = [
-    "Barrier", "Controller", "Error", "Export", "Import", "Peer", "RemoteArray", "SegmentInfo", "Topology", "Version", "Watch",
-    "__version__", "connect", "empty", "errors", "export", "nodes", "segment", "segments", "status", "topology", "version",
+    "Barrier", "Controller", "Counter", "Error", "Export", "Import", "Peer", "RemoteArray", "SegmentInfo", "Topology", "Version", "Watch",
+    "__version__", "connect", "counters", "empty", "errors", "export", "nodes", "segment", "segments", "status", "topology", "version",
     "watch", "zeros",
 ]
 __all__ += errors.__all__
