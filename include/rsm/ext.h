@@ -103,6 +103,8 @@ const char *rsmx_version(const char **daemon);
  * State of this node as JSON text, for tools: what = "status" (node, limits, clients), "segments" (every published
  * segment), "segment" (one, by id, with its importers), "nodes" (the paths to other nodes). `*json` is malloc'ed, the caller frees it. The text holds
  * "schema": 1 and only grows. Processes of other users are shown as well.
+ * Since 2.1 also "config" (the daemon's settings and the file and line that each came from; no secrets) and "health" (what the
+ * daemon may and has: descriptors, socket, key file, heard beats).
  * May start a private rsmd; blocks for one answer of rsmd. RSMERR_BAD_ADDR: what or json NULL, or unknown what.
  * RSMERR_CTLR_NOT_PRESENT: no rsmd answers and none could be started. RSMERR_SEG_NOT_PUBLISHED: no such segment. RSMERR_INSUFFICIENT_MEM. Source: project.
  */

@@ -13,6 +13,8 @@
 #include "rsmd/export.h"
 #include "rsmd/guest.h"
 #include "rsmd/knock.h"
+#include "rsmd/status_config.h"
+#include "rsmd/status_health.h"
 #include "rsmd/status_nodes.h"
 
 static double seconds_since(uint64_t ns)
@@ -198,6 +200,10 @@ RSMD_HANDLER(rsmd_status_tell)
 		told = tell_segments();
 	} else if (!strcmp(asked->what, "nodes")) {
 		told = rsmd_status_nodes();
+	} else if (!strcmp(asked->what, "config")) {
+		told = rsmd_status_config();
+	} else if (!strcmp(asked->what, "health")) {
+		told = rsmd_status_health();
 	} else if (!strcmp(asked->what, "segment")) {
 		const struct rsmd_export *export = rsmd_export_published(asked->segment_id);
 		if (!export)
@@ -206,10 +212,11 @@ RSMD_HANDLER(rsmd_status_tell)
 					   rsmd_server.config.node_id);
 		told = tell_segment(export, client->identity.uid);
 	} else {
-		return base_refuse(RSMERR_BAD_ADDR,
-				   "status of \"%.64s\" was asked; status, segments, segment and nodes are "
-				   "known",
-				   asked->what);
+		return base_refuse(
+			RSMERR_BAD_ADDR,
+			"status of \"%.64s\" was asked; status, segments, segment, nodes, config and "
+			"health are known",
+			asked->what);
 	}
 	answer->text = told ? json_dumps(told, JSON_COMPACT) : NULL;
 	json_decref(told);
