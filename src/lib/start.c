@@ -32,9 +32,9 @@
 #include "base/reason.h"
 #include "rsmapi.h"
 
-#define START_NS      10000000000u /* how long rsmd may take to answer its socket */
-#define LOCK_FD       3 /* where the child finds the locked directory */
-#define ALIVE_FD      4 /* what rsmd holds until it is ready */
+#define START_NS 10000000000u /* how long rsmd may take to answer its socket */
+#define LOCK_FD  3            /* where the child finds the locked directory */
+#define ALIVE_FD 4            /* what rsmd holds until it is ready */
 
 struct start_place {
 	char directory[PATH_MAX];

@@ -5,9 +5,11 @@ if(BATS)
   add_test(NAME system.tool COMMAND ${BATS} ${CMAKE_CURRENT_LIST_DIR}/tool.bats)
   set_tests_properties(system.tool PROPERTIES TIMEOUT 120 LABELS system
     ENVIRONMENT "RSM=$<TARGET_FILE:rsm>;RSMD=$<TARGET_FILE:rsmd>;LIBRSM=$<TARGET_FILE:librsm>")
-  add_test(NAME system.tool_nodes COMMAND ${BATS} ${CMAKE_CURRENT_LIST_DIR}/tool_nodes.bats)
-  set_tests_properties(system.tool_nodes PROPERTIES TIMEOUT 120 LABELS system
-    ENVIRONMENT "RSM=$<TARGET_FILE:rsm>;RSMD=$<TARGET_FILE:rsmd>")
+  foreach(part nodes doctor completion)
+    add_test(NAME system.tool_${part} COMMAND ${BATS} ${CMAKE_CURRENT_LIST_DIR}/tool_${part}.bats)
+    set_tests_properties(system.tool_${part} PROPERTIES TIMEOUT 120 LABELS system
+      ENVIRONMENT "RSM=$<TARGET_FILE:rsm>;RSMD=$<TARGET_FILE:rsmd>;LIBRSM=$<TARGET_FILE:librsm>")
+  endforeach()
 else()
   message(WARNING "bats is missing: the tool is not tested")
 endif()
