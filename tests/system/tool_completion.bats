@@ -101,11 +101,11 @@ listed_options_of() {
 				false
 			}
 		done
-		grep -q "rsm-$command(1)" "$ROOT/man/rsm.1.scd"
-		grep -q "rsm-$command.1" "$ROOT/man/CMakeLists.txt"
+		grep -qF "*rsm-$command*(1)" "$ROOT/man/rsm.1.scd"
 		for section in NAME SYNOPSIS DESCRIPTION EXAMPLES "EXIT STATUS" "SEE ALSO"; do
 			grep -qx "# $section" "$page"
 		done
+		scdoc <"$page" >/dev/null
 	done
 	for page in "$ROOT"/man/rsm-*.1.scd; do
 		name=$(basename "$page" .1.scd)
