@@ -21,6 +21,7 @@ BEGIN {
 	only["gnutls/gnutls.h"] = "^src/wire/tls\\.c$"
 	only["gnutls/crypto.h"] = "^src/wire/tls\\.c$"
 	only["ini.h"] = "^src/rsmd/config\\.c$"
+	only["ncurses.h"] = "^src/rsm/top_screen\\.c$"
 	only["jansson.h"] = "^(src/(rsmd|rsm)|tests)/"
 	only["protobuf-c/protobuf-c.h"] = "^(src/(wire|lib|rsmd)|tests)/"
 }

@@ -17,6 +17,7 @@ static const struct tool_command commands[] = {
 	{"get", "copy from a segment to standard output", cmd_get_help, cmd_get},
 	{"put", "copy standard input into a segment", cmd_put_help, cmd_put},
 	{"signal", "post signals to an exporter, or wait for its", cmd_signal_help, cmd_signal},
+	{"top", "a live view of segments and connections", cmd_top_help, cmd_top},
 	{"perf", "measure latency, rate and bandwidth", cmd_perf_help, cmd_perf},
 	{"doctor", "what is not as it should be here, and what to do", cmd_doctor_help, cmd_doctor},
 	{"config", "the daemon's settings and where they came from", cmd_config_help, cmd_config},

@@ -38,6 +38,7 @@ int cmd_ping(const struct tool_command *command, int argc, char **argv);
 int cmd_export(const struct tool_command *command, int argc, char **argv);
 int cmd_get(const struct tool_command *command, int argc, char **argv);
 int cmd_put(const struct tool_command *command, int argc, char **argv);
+int cmd_top(const struct tool_command *command, int argc, char **argv);
 int cmd_perf(const struct tool_command *command, int argc, char **argv);
 int cmd_signal(const struct tool_command *command, int argc, char **argv);
 int cmd_doctor(const struct tool_command *command, int argc, char **argv);
@@ -47,7 +48,8 @@ int cmd_version(const struct tool_command *command, int argc, char **argv);
 
 extern const char cmd_status_help[], cmd_ls_help[], cmd_show_help[], cmd_nodes_help[], cmd_topo_help[],
 	cmd_ping_help[], cmd_export_help[], cmd_get_help[], cmd_put_help[], cmd_perf_help[],
-	cmd_signal_help[], cmd_doctor_help[], cmd_config_help[], cmd_keygen_help[], cmd_version_help[];
+	cmd_signal_help[], cmd_top_help[], cmd_doctor_help[], cmd_config_help[], cmd_keygen_help[],
+	cmd_version_help[];
 
 /* report.c: "rsm: <what was asked>: <why>" on standard error; the exit code is returned. */
 int tool_help(const struct tool_command *command);

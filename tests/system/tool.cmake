@@ -13,3 +13,9 @@ if(BATS)
 else()
   message(WARNING "bats is missing: the tool is not tested")
 endif()
+
+# The full-screen view, on a pseudo terminal.
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
+add_test(NAME system.top COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/top.py)
+set_tests_properties(system.top PROPERTIES TIMEOUT 120 LABELS system ENVIRONMENT
+  "RSM=$<TARGET_FILE:rsm>;RSMD=$<TARGET_FILE:rsmd>;LIBRSM=$<TARGET_FILE:librsm>;PYTHONDONTWRITEBYTECODE=1")
