@@ -14,8 +14,8 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/reason.h"
+#include "rsmd/event.h"
 #include "rsmd/import.h"
-#include "rsmd/log.h"
 #include "rsmd/target.h"
 #include "segment/extent.h"
 #include "segment/memfd.h"
@@ -208,17 +208,16 @@ static void withdraw(struct rsmd_export *export)
 	if (!export->segment_id)
 		return;
 	HASH_DELETE(hh_published, rsmd_server.published, export);
-	rsmd_log(RSMD_LOG_DEBUG, "segment 0x%x of pid %d withdrawn from %u importers", export->segment_id,
-		 (int)export->owner->pid, export->importers);
-	export->segment_id = 0;
-	free(export->acl.entries);
-	memset(&export->acl, 0, sizeof(export->acl));
 	struct segment_status *status = rsmd_export_status(export);
 	uint64_t epoch = atomic_load(&status->epoch);
 	atomic_store_explicit(&status->epoch,
 			      SEGMENT_EPOCH(SEGMENT_EPOCH_GENERATION(epoch) + 1, SEGMENT_EPOCH_LAYOUT(epoch)),
 			      memory_order_release);
 	epoch_wake(status);
+	rsmd_event_export(RSMD_EVENT_UNPUBLISH, export);
+	export->segment_id = 0;
+	free(export->acl.entries);
+	memset(&export->acl, 0, sizeof(export->acl));
 	for (uint32_t n = 1; n < export->signals.slot_count; n++)
 		if (export->signals.slots[n])
 			rsmd_import_abort(export->signals.slots[n]);

@@ -14,6 +14,7 @@
 #include "base/reason.h"
 #include "rsmd/closer.h"
 #include "rsmd/data.h"
+#include "rsmd/dump.h"
 #include "rsmd/gate.h"
 #include "rsmd/guest.h"
 #include "rsmd/listen.h"
@@ -47,7 +48,9 @@ static const char help[] =
 	"  --lock-fd N     descriptor that holds the lock on the socket's directory\n"
 	"  --check         check the configuration and its key file, and exit: 0 valid, 1 not\n"
 	"  --version, --help\n\n"
-	"$RSM_LOG = error, warning, info or debug sets what is written to stderr (default info).\n";
+	"$RSM_LOG = error, warning, info or debug sets what is written to stderr (default info); "
+	"$RSM_LOG_FORMAT = json\n"
+	"makes it JSON. SIGUSR1 writes the flight recorder to stderr, or to the file that $RSM_DUMP names.\n";
 
 static void read_options(int argc, char **argv, struct options *options)
 {
@@ -205,6 +208,7 @@ int main(int argc, char **argv)
 	char error[512];
 	rsmd_start_clean();
 	rsmd_log_open();
+	rsmd_dump_open();
 	read_options(argc, argv, &options);
 	bool done = configure(&options, error, sizeof(error));
 	if (done && options.check) {
@@ -216,5 +220,7 @@ int main(int argc, char **argv)
 	}
 	if (!done)
 		rsmd_log(RSMD_LOG_ERROR, "%s", error);
+	if (!done && !options.check)
+		rsmd_dump_fatal();
 	return done ? 0 : 1;
 }
