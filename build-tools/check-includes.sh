@@ -20,6 +20,7 @@ BEGIN {
 	only["uv.h"] = "^src/rsmd/loop\\.c$"
 	only["gnutls/gnutls.h"] = "^src/wire/tls\\.c$"
 	only["gnutls/crypto.h"] = "^src/wire/tls\\.c$"
+	only["microhttpd.h"] = "^src/rsmd/metrics_http\\.c$"
 	only["ini.h"] = "^src/rsmd/config\\.c$"
 	only["jansson.h"] = "^(src/(rsmd|rsm)|tests)/"
 	only["sys/sdt.h"] = "^src/base/probe\\.h$"

@@ -101,8 +101,9 @@ const char *rsmx_version(const char **daemon);
 
 /*
  * State of this node as JSON text, for tools: what = "status" (node, limits, clients), "segments" (every published
- * segment), "segment" (one, by id, with its importers), "nodes" (the paths to other nodes), "events" (the newest life events of the node, and for root and rsmd's own user the newest log lines,
- * oldest first). `*json` is malloc'ed, the caller frees it. The text holds
+ * segment), "segment" (one, by id, with its importers), "nodes" (the paths to other nodes), "events" (the newest life
+ * events of the node, and for root and rsmd's own user the newest log lines, oldest first), "metrics" (the key "text" holds
+ * them in the text format of Prometheus). `*json` is malloc'ed, the caller frees it. The text holds
  * "schema": 1 and only grows. Processes of other users are shown as well.
  * Since 2.1 also "config" (the daemon's settings and the file and line that each came from; no secrets) and "health" (what the
  * daemon may and has: descriptors, socket, key file, heard beats).

@@ -14,6 +14,7 @@
 #include "base/reason.h"
 #include "rsmd/event.h"
 #include "rsmd/export.h"
+#include "rsmd/metrics.h"
 
 static struct rsmd_signals *signals_of(const struct rsmd_away *away)
 {
@@ -78,12 +79,14 @@ static void abort_connected(struct rsmd_away *away, int code, const char *reason
 }
 
 /* One that the client has not fetched it never knew: that connect fails with `code`. */
-static void lose(struct rsmd_away *away, int code, const char *reason)
+static void lose(struct rsmd_away *away, enum rsmd_metrics_cause cause, int code, const char *reason)
 {
-	if (away->state == RSMD_AWAY_GRANTED && away->fetched)
+	if (away->state == RSMD_AWAY_GRANTED && away->fetched) {
 		abort_connected(away, code, reason);
-	else if (away->state == RSMD_AWAY_GRANTED || away->state == RSMD_AWAY_ASKED)
+		rsmd_metrics.aborts[cause]++;
+	} else if (away->state == RSMD_AWAY_GRANTED || away->state == RSMD_AWAY_ASKED) {
 		refuse(away, code, reason); /* telling a second time does no harm */
+	}
 }
 
 static struct rsmd_away *away_find(const struct rsmd_peer *peer, uint64_t id)
@@ -240,6 +243,7 @@ static int answer_granted(struct rsmd_away *away, struct rsmd_answer *answer)
 	answer->body.connect.remote = remote;
 	answer->import = &away->import;
 	away->fetched = true;
+	rsmd_metrics_connect(peer->member.controller);
 	return RSM_SUCCESS;
 }
 
@@ -298,7 +302,7 @@ void rsmd_away_aborted(struct rsmd_peer *peer, const Wire__PeerAborted *said)
 {
 	struct rsmd_away *away = away_find(peer, said->away_id);
 	if (away)
-		lose(away, RSMERR_SEG_NOT_PUBLISHED, said->reason);
+		lose(away, RSMD_METRICS_OWNER, RSMERR_SEG_NOT_PUBLISHED, said->reason);
 }
 
 void rsmd_away_signalled(struct rsmd_peer *peer, const Wire__PeerSignal *said)
@@ -327,7 +331,7 @@ void rsmd_aways_lose(struct rsmd_peer *peer, const char *reason)
 	snprintf(text, sizeof(text), "the path to node %u through %s was lost: %s", peer->member.node,
 		 peer->member.controller->name, reason);
 	for (struct rsmd_away *away = peer->aways; away; away = away->next)
-		lose(away, RSMERR_REMOTE_NODE_UNREACHABLE, text);
+		lose(away, RSMD_METRICS_PATH_LOST, RSMERR_REMOTE_NODE_UNREACHABLE, text);
 }
 
 void rsmd_aways_expire(struct rsmd_peer *peer)

@@ -23,6 +23,7 @@
 #include "rsmd/listen.h"
 #include "rsmd/log.h"
 #include "rsmd/loop.h"
+#include "rsmd/metrics.h"
 #include "rsmd/object.h"
 #include "rsmd/topology.h"
 #include "rsmd/unpack.h"
@@ -226,6 +227,7 @@ static bool serve(struct rsmd_client *client, const Wire__Request *request, stru
 	wire__reply__init(&answer.reply);
 	answer.reply.id = request->id;
 	int code;
+	rsmd_metrics_request(kind);
 	if (client->refusal)
 		code = base_refuse(client->refusal, "%s", client->refusal_reason);
 	else if (fds_lost)
@@ -235,8 +237,10 @@ static bool serve(struct rsmd_client *client, const Wire__Request *request, stru
 	else
 		code = requests[kind].handle(client, request, packet, &answer);
 	bool go_on = code != RSMD_VIOLATION;
-	if (go_on && code)
+	if (go_on && code) {
+		rsmd_metrics_refusal(code);
 		answer_refuse(&answer, code);
+	}
 	if (go_on && !requests[kind].one_way)
 		go_on = answer_send(client, &answer);
 	answer_clear(&answer);
@@ -367,6 +371,7 @@ void rsmd_client_accept(int socket)
 	}
 	DL_APPEND(rsmd_server.clients, client);
 	rsmd_server.client_count++;
+	rsmd_metrics.clients++;
 	rsmd_listen_busy();
 }
 

@@ -15,6 +15,7 @@
 #include "rsmd/export.h"
 #include "rsmd/log.h"
 #include "rsmd/loop.h"
+#include "rsmd/metrics.h"
 
 #define TICKET_NS   10000000000u
 #define STREAM_ROOM 65536u /* bytes that may wait in the stream before events are added up */
@@ -31,13 +32,31 @@ static void ticket_end(struct rsmd_guest *guest)
 	explicit_bzero(guest->ticket.secret, sizeof(guest->ticket.secret));
 }
 
+static uint64_t read_count(const _Atomic uint64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+void rsmd_guest_count(const struct rsmd_guest *guest, struct rsmd_peer_counts *counts)
+{
+	const struct rsmd_grant *grant = guest->grant;
+	counts->puts += read_count(&grant->puts);
+	counts->gets += read_count(&grant->gets);
+	counts->posts += read_count(&grant->posts);
+	counts->bytes_in += read_count(&grant->bytes_in);
+	counts->bytes_out += read_count(&grant->bytes_out);
+}
+
 /* If nobody told of an abort before, it is an ordinary disconnect. */
 static void guest_free(struct rsmd_guest *guest)
 {
 	struct rsmd_import *import = &guest->import;
 	rsmd_event_import(RSMD_EVENT_DISCONNECT, import, 0, NULL);
 	struct rsmd_export *export = import->export;
+	rsmd_grant_ref(guest->grant);
 	rsmd_grant_close(guest->grant); /* the fence */
+	rsmd_guest_count(guest, &guest->peer->counts);
+	rsmd_grant_unref(guest->grant);
 	rsmd_target_close(export);
 	ticket_end(guest);
 	rsmd_signals_give(&export->signals, import->signal_slot);
@@ -72,6 +91,7 @@ void rsmd_guest_abort(struct rsmd_guest *guest, int code, const char *reason)
 
 void rsmd_guests_lose(struct rsmd_peer *peer)
 {
+	rsmd_metrics.aborts[RSMD_METRICS_PATH_LOST] += peer->guest_count;
 	while (peer->guests) {
 		rsmd_event_import(RSMD_EVENT_ABORT, &peer->guests->import, RSMERR_REMOTE_NODE_UNREACHABLE,
 				  "the path to the importer's node was lost");
@@ -274,6 +294,10 @@ void rsmd_guest_connect(struct rsmd_peer *peer, const Wire__PeerConnect *asked)
 	struct rsmd_guest *guest = NULL;
 	answer.away_id = asked->away_id;
 	answer.code = (uint32_t)guest_make(peer, asked, &guest);
+	if (answer.code)
+		peer->counts.refusals++;
+	else
+		peer->counts.connects++;
 	if (answer.code) {
 		tell_refused(peer, asked, (int)answer.code);
 		snprintf(reason, sizeof(reason), "%s", base_reason());

@@ -13,6 +13,7 @@
 #include "rsmd/event.h"
 #include "rsmd/export.h"
 #include "rsmd/guest.h"
+#include "rsmd/metrics.h"
 #include "segment/memfd.h"
 
 struct rsmd_import *rsmd_import_find(const struct rsmd_client *client, uint64_t id)
@@ -258,6 +259,8 @@ static int import_connect(struct rsmd_client *client, const Wire__Connect *asked
 	if (!code)
 		code = away ? rsmd_away_connect(client, controller, asked, answer)
 			    : connect_here(client, asked, answer);
+	if (!code && !away) /* what is away is pending: away.c counts it */
+		rsmd_metrics_connect(controller);
 	/* An import that exists already gives it back with its end. */
 	if (code && !answer->import)
 		rsmd_segment_give();

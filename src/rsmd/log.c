@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "rsmd/metrics.h"
 #include "rsmd/recorder.h"
 
 #define OFFENCES_PER_SECOND 10
@@ -102,6 +103,7 @@ bool rsmd_log_admit(void)
 
 void rsmd_log_offence(const char *format, ...)
 {
+	rsmd_metrics.offences++;
 	if (!rsmd_log_admit())
 		return;
 	va_list arguments;

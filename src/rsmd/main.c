@@ -20,6 +20,7 @@
 #include "rsmd/listen.h"
 #include "rsmd/log.h"
 #include "rsmd/loop.h"
+#include "rsmd/metrics.h"
 #include "rsmd/peer.h"
 #include "rsmd/rsmd.h"
 #include "rsmd/start.h"
@@ -175,8 +176,10 @@ static bool serve(const struct options *options, char *error, size_t size)
 		return false;
 	}
 	rsmd_log(RSMD_LOG_INFO, "release %s, node %u, serves", RSM_RELEASE, rsmd_server.config.node_id);
+	rsmd_metrics_open();
 	rsmd_start_ready();
 	rsmd_loop_run();
+	rsmd_metrics_close();
 	rsmd_gate_close();
 	rsmd_peers_close();
 	rsmd_listen_close();

@@ -148,6 +148,7 @@ void rsmd_peer_end(struct rsmd_peer *peer, bool gone, const char *why)
 	if (!peer->self)
 		atomic_store(&peer->lease, 0);
 	rsmd_guests_lose(peer);
+	peer->counts.losses += was_active;
 	if (was_active)
 		rsmd_event_peer(RSMD_EVENT_NODE_DOWN, peer, reason);
 	else

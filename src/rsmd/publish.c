@@ -7,6 +7,7 @@
 #include "base/reason.h"
 #include "rsmd/event.h"
 #include "rsmd/export.h"
+#include "rsmd/metrics.h"
 
 /* Copies and checks the list of a request. */
 static int acl_read(const struct rsmd_export *export, const Wire__Publish *asked, struct rsmd_acl *acl)
@@ -116,6 +117,7 @@ static int publish(struct rsmd_export *export, const Wire__Publish *asked, struc
 	}
 	export->acl = acl;
 	export->published_ns = base_clock_ns();
+	rsmd_metrics.publications++;
 	rsmd_event_export(RSMD_EVENT_PUBLISH, export);
 	answer_id(export, answer);
 	return RSM_SUCCESS;

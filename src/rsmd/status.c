@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <rsmapi.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include "rsmd/export.h"
 #include "rsmd/guest.h"
 #include "rsmd/knock.h"
+#include "rsmd/metrics.h"
 #include "rsmd/recorder.h"
 #include "rsmd/status_config.h"
 #include "rsmd/status_health.h"
@@ -181,6 +183,15 @@ static json_t *tell_segment(const struct rsmd_export *export, uid_t asker)
 	return all;
 }
 
+static json_t *tell_metrics(void)
+{
+	size_t length;
+	char *text = rsmd_metrics_collect(&length);
+	json_t *told = text ? json_pack("{s:i, s:s%}", "schema", 1, "text", text, length) : NULL;
+	free(text);
+	return told;
+}
+
 static int answer_text(struct rsmd_answer *answer)
 {
 	if (!answer->text)
@@ -212,6 +223,8 @@ RSMD_HANDLER(rsmd_status_tell)
 		told = rsmd_status_config();
 	} else if (!strcmp(asked->what, "health")) {
 		told = rsmd_status_health();
+	} else if (!strcmp(asked->what, "metrics")) {
+		told = tell_metrics();
 	} else if (!strcmp(asked->what, "segment")) {
 		const struct rsmd_export *export = rsmd_export_published(asked->segment_id);
 		if (!export)
@@ -222,8 +235,8 @@ RSMD_HANDLER(rsmd_status_tell)
 	} else {
 		return base_refuse(
 			RSMERR_BAD_ADDR,
-			"status of \"%.64s\" was asked; status, segments, segment, nodes, events, config and "
-			"health are known",
+			"status of \"%.64s\" was asked; status, segments, segment, nodes, metrics, events, "
+			"config and health are known",
 			asked->what);
 	}
 	answer->text = told ? json_dumps(told, JSON_COMPACT) : NULL;
