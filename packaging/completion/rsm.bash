@@ -59,7 +59,7 @@ _rsm() {
 		words=$(_rsm_commands "$program")
 	elif [[ $before == --* ]] && words=$(_rsm_argument "$program" "$command" "$before"); then
 		:
-	elif [[ $before == --input || $before == --output ]]; then
+	elif [[ $before =~ ^--(input|output|batch|from|plot|baseline)$ ]]; then
 		compopt -o default 2>/dev/null
 		return
 	elif [[ $word == -* ]]; then

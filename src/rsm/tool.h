@@ -151,6 +151,8 @@ struct tool_progress {
 
 void tool_progress_begin(struct tool_progress *progress, uint64_t total);
 void tool_progress_update(struct tool_progress *progress, uint64_t done);
+/* The same for work that has steps and no bytes: `total` and `done` count them, `what` is being done. */
+void tool_progress_steps(struct tool_progress *progress, uint64_t done, const char *what);
 void tool_progress_clear(void); /* at the end, and before an error is told */
 
 #endif
