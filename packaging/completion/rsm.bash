@@ -47,6 +47,7 @@ _rsm_operand() { # PROGRAM COMMAND
 	show | get | put | signal | perf) _rsm_ask "$1" ls --json | _rsm_values id_hex ;;
 	ping) _rsm_ask "$1" nodes --json | _rsm_values '\(node\|id\)' | grep '^[0-9]' ;;
 	config) printf '%s\n' show check path ;;
+	watch) "$1" watch --help 2>/dev/null | sed -n 's/^  \(client .*\)/\1/p' ;;
 	esac
 }
 
@@ -58,7 +59,7 @@ _rsm() {
 		words=$(_rsm_commands "$program")
 	elif [[ $before == --* ]] && words=$(_rsm_argument "$program" "$command" "$before"); then
 		:
-	elif [[ $before == --input || $before == --output ]]; then
+	elif [[ $before =~ ^--(input|output|batch|from|plot|baseline)$ ]]; then
 		compopt -o default 2>/dev/null
 		return
 	elif [[ $word == -* ]]; then

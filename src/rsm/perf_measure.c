@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* From a test to samples, and from samples to what is printed. */
+/* From a test to samples. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,30 +24,55 @@ static bool add_sample(struct perf_samples *samples, double value)
 	return true;
 }
 
-/* Runs until one stretch is long enough; what it ran before that is the warm-up. */
+/*
+ * Runs until a stretch is long enough twice, for once may be somebody else's doing; four times where a short batch would
+ * measure something else. What it ran before that is a first warm-up.
+ */
 static int find_batch(struct perf_run *run, const struct perf_test *test, size_t size, uint64_t shortest,
 		      uint64_t *batch)
 {
-	uint64_t first = run->far && test->window ? test->window : 1;
+	unsigned long_enough = 0;
 	int code = test->run(run, size, 1);
-	for (*batch = first; code == RSM_SUCCESS; *batch *= 2) {
+	*batch = run->far && test->window ? test->window : 1;
+	while (code == RSM_SUCCESS) {
 		uint64_t start = base_clock_ns();
 		code = test->run(run, size, *batch);
-		if (base_clock_ns() - start >= shortest)
+		long_enough = base_clock_ns() - start >= shortest ? long_enough + 1 : 0;
+		if (long_enough == (test->shortest ? 4 : 2))
 			break;
+		*batch *= long_enough ? 1 : 2;
 	}
 	return code;
+}
+
+static int warm_up(struct perf_run *run, const struct perf_test *test, size_t size, uint64_t batch,
+		   uint64_t nanoseconds)
+{
+	int code = RSM_SUCCESS;
+	for (uint64_t begin = base_clock_ns(); code == RSM_SUCCESS && base_clock_ns() - begin < nanoseconds;)
+		code = test->run(run, size, batch);
+	return code;
+}
+
+static void show_progress(struct perf_run *run, const struct perf_test *test, double part)
+{
+	double steps = (part < 1 ? part : 1) * run->progress_step;
+	tool_progress_steps(&run->progress, run->progress_done + (uint64_t)steps, test->name);
 }
 
 static int sample(struct perf_run *run, const struct perf_test *test, size_t size, struct perf_budget budget,
 		  struct perf_samples *samples)
 {
 	uint64_t shortest = budget.nanoseconds / SAMPLES_MAX, batch, done = 0;
-	int code = find_batch(run, test, size, shortest > BATCH_NS ? shortest : BATCH_NS, &batch);
+	uint64_t least = test->shortest ? test->shortest : BATCH_NS;
+	int code = find_batch(run, test, size, shortest > least ? shortest : least, &batch);
 	if (code != RSM_SUCCESS)
 		return code;
 	if (budget.operations && batch > budget.operations)
 		batch = budget.operations;
+	code = warm_up(run, test, size, batch, budget.warm_up);
+	if (code != RSM_SUCCESS)
+		return code;
 	uint64_t begin = base_clock_ns(), now = begin;
 	for (size_t taken = 0;; taken++) {
 		if (budget.operations ? done >= budget.operations
@@ -64,6 +89,10 @@ static int sample(struct perf_run *run, const struct perf_test *test, size_t siz
 		}
 		done += batch;
 		samples->operations += batch;
+		if (run->progress.terminal) /* between samples, ten times a second */
+			show_progress(run, test,
+				      budget.operations ? (double)done / (double)budget.operations
+							: (double)(now - begin) / (double)budget.nanoseconds);
 	}
 }
 
@@ -78,22 +107,10 @@ int perf_measure(struct perf_run *run, const struct perf_test *test, size_t size
 	return code;
 }
 
-static int by_value(const void *left, const void *right)
+void perf_samples_summarize(struct perf_samples *samples, struct perf_result *result)
 {
-	double a = *(const double *)left, b = *(const double *)right;
-	return (a > b) - (a < b);
-}
-
-void perf_summarize(struct perf_samples *samples, struct perf_result *result)
-{
-	memset(result, 0, sizeof(*result));
-	if (samples->count == 0)
-		return;
-	qsort(samples->values, samples->count, sizeof(*samples->values), by_value);
-	result->minimum = samples->values[0];
-	result->median = samples->values[samples->count / 2];
-	result->p99 = samples->values[(samples->count - 1) * 99 / 100];
-	result->maximum = samples->values[samples->count - 1];
+	perf_statistics_sort(samples->values, samples->count);
+	perf_statistics_summarize(samples->values, samples->count, result);
 	result->operations = samples->operations;
 }
 

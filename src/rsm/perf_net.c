@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What only a segment of another node has: waits for its daemon, which these tests have asleep, or kept busy. */
+/*
+ * What a segment of another node shows: requests in flight together, and waits for its daemon, which these tests have asleep, or kept busy.
+ */
 #include "rsm/perf.h"
 
 #define VECTOR RSM_MAX_SGIOREQS /* entries of getv */
@@ -88,10 +90,10 @@ const struct perf_test perf_net_tests[] = {
 	 .kind = PERF_RATE,
 	 .parts = 1,
 	 .window = WINDOW,
-	 .far = true,
 	 .begin = perf_begin_explicit,
 	 .run = get_window,
-	 .end = perf_end_explicit},
+	 .end = perf_end_explicit,
+	 .raw = &perf_raw_copy_out},
 	{.name = "getv",
 	 .title = "entries of 8 bytes in vectors of 16, implicit mode",
 	 .kind = PERF_RATE,

@@ -94,10 +94,10 @@ int perf_peer_start(struct perf_peer *peer, size_t room, int cpu)
 	return code;
 }
 
-int perf_peer_order(struct perf_peer *peer, const char *order, size_t size)
+int perf_peer_order(struct perf_peer *peer, const char *order, size_t size, rsm_memseg_id_t id)
 {
 	char line[64];
-	int length = snprintf(line, sizeof(line), "%s %zu", order, size);
+	int length = snprintf(line, sizeof(line), "%s %zu %u", order, size, id);
 	if (send(peer->socket, line, (size_t)length, MSG_NOSIGNAL) != length) {
 		tool_fail_errno(errno, "give an order to the measuring peer");
 		return PERF_TOLD;

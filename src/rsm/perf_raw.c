@@ -6,8 +6,7 @@
 
 #include "rsm/perf.h"
 
-/* Through memory, so that the compiler neither inlines nor drops the call. */
-static void *(*volatile copy)(void *to, const void *from, size_t size) = memcpy;
+void *(*volatile perf_raw_memcpy)(void *to, const void *from, size_t size) = memcpy;
 
 /* A store that is known to be performed. For more than a word: copy, then fence. */
 static int raw_store(struct perf_run *run, size_t size, uint64_t count)
@@ -23,7 +22,7 @@ static int raw_store(struct perf_run *run, size_t size, uint64_t count)
 		return RSM_SUCCESS;
 	}
 	while (count--) {
-		copy(target, run->local, size);
+		perf_raw_memcpy(target, run->local, size);
 		atomic_thread_fence(memory_order_seq_cst);
 	}
 	return RSM_SUCCESS;
@@ -32,21 +31,21 @@ static int raw_store(struct perf_run *run, size_t size, uint64_t count)
 static int raw_copy_in(struct perf_run *run, size_t size, uint64_t count)
 {
 	while (count--)
-		copy(run->raw + PERF_DATA, run->local, size);
+		perf_raw_memcpy(run->raw + PERF_DATA, run->local, size);
 	return RSM_SUCCESS;
 }
 
 static int raw_copy_out(struct perf_run *run, size_t size, uint64_t count)
 {
 	while (count--)
-		copy(run->local, run->raw + PERF_DATA, size);
+		perf_raw_memcpy(run->local, run->raw + PERF_DATA, size);
 	return RSM_SUCCESS;
 }
 
 static int begin_raw_echo(struct perf_run *run, size_t size)
 {
 	run->turn = perf_echo_read(run->raw + PERF_DATA, size);
-	return perf_peer_order(&run->peer, "raw-echo", size);
+	return perf_peer_order(&run->peer, "raw-echo", size, 0);
 }
 
 static int raw_echo(struct perf_run *run, size_t size, uint64_t count)
@@ -65,7 +64,7 @@ static int raw_echo(struct perf_run *run, size_t size, uint64_t count)
 
 static int begin_raw_futex(struct perf_run *run, size_t size)
 {
-	return perf_peer_order(&run->peer, "raw-futex", size);
+	return perf_peer_order(&run->peer, "raw-futex", size, 0);
 }
 
 static int raw_futex(struct perf_run *run, size_t size, uint64_t count)

@@ -1,108 +1,102 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The table and the JSON of `rsm perf`. Lines of the table appear as they are measured. */
+/* The table of `rsm perf`: rows appear as they are measured, so the columns have fixed widths, 98 together. */
 #include <stdio.h>
 #include <string.h>
 
 #include "rsm/perf.h"
 
-static void format_time(char *text, size_t size, double nanoseconds)
+#define COLUMNS "%-12s %7s %8s %6s %7s %6s %6s %6s %6s %9s"
+
+/* Three digits that count, and a unit: at most 7 columns for the values 0.001 to 999 before it. */
+static void format_three(char *text, size_t size, double value, const char *unit)
 {
-	if (nanoseconds < 1e3)
-		snprintf(text, size, "%.1f ns", nanoseconds);
-	else if (nanoseconds < 1e6)
-		snprintf(text, size, "%.2f us", nanoseconds / 1e3);
-	else
-		snprintf(text, size, "%.2f ms", nanoseconds / 1e6);
+	snprintf(text, size, "%.*f%s", value < 9.995 ? 2 : value < 99.95 ? 1 : 0, value, unit);
 }
 
-/* 10^9 per second is 1 per ns. */
-static void format_speed(char *text, size_t size, const struct perf_line *line,
-			 const struct perf_result *result)
+void perf_format_time(char *text, size_t size, double nanoseconds)
 {
-	double bytes = line->test->kind == PERF_BANDWIDTH ? (double)line->size : 1;
-	const char *unit = line->test->kind == PERF_BANDWIDTH ? "B/s" : "/s";
-	double speed = bytes / result->median;
-	if (line->test->kind == PERF_TIME)
+	static const char *const units[] = {"ns", "us", "ms", "s"};
+	size_t unit = 0;
+	while (nanoseconds >= 999.5 && unit + 1 < sizeof(units) / sizeof(units[0])) {
+		nanoseconds /= 1e3;
+		unit++;
+	}
+	format_three(text, size, nanoseconds, units[unit]);
+}
+
+static void format_speed(char *text, size_t size, double speed, const char *unit)
+{
+	static const char *const prefixes[] = {"", "k", "M", "G", "T"};
+	char whole[16];
+	size_t prefix = 0;
+	while (speed >= 999.5 && prefix + 1 < sizeof(prefixes) / sizeof(prefixes[0])) {
+		speed /= 1e3;
+		prefix++;
+	}
+	snprintf(whole, sizeof(whole), " %s%s", prefixes[prefix], unit);
+	format_three(text, size, speed, whole);
+}
+
+/* The time under a key; a dash where an older file has none. */
+static void time_cell(char *text, size_t size, const json_t *row, const char *key)
+{
+	const json_t *value = json_object_get(row, key);
+	if (json_is_number(value))
+		perf_format_time(text, size, json_number_value(value));
+	else
 		snprintf(text, size, "-");
-	else if (speed >= 1)
-		snprintf(text, size, "%.2f G%s", speed, unit);
-	else
-		snprintf(text, size, "%.1f M%s", speed * 1e3, unit);
 }
 
-void perf_report_begin(struct perf_report *report)
+/* The speed that goes with a median: the row's own one, or the raw limit's. */
+static void speed_cell(char *text, size_t size, const json_t *row, double median)
+{
+	double bytes = json_number_value(json_object_get(row, "bytes_per_second"));
+	double operations = json_number_value(json_object_get(row, "operations_per_second"));
+	double scale = json_number_value(json_object_get(row, "median_ns")) / median;
+	if (bytes > 0)
+		format_speed(text, size, bytes * scale, "B/s");
+	else if (operations > 0)
+		format_speed(text, size, operations * scale, "/s");
+	else
+		snprintf(text, size, "-");
+}
+
+void perf_report_begin(bool compare)
 {
 	char line[TOOL_TABLE_WIDTH + 1];
-	if (report->json) {
-		report->lines = json_array();
-		return;
-	}
-	int used = snprintf(line, sizeof(line), "%-12s %7s %9s %8s %8s %8s %8s %10s", "TEST", "SIZE", "COUNT",
-			    "MIN", "MEDIAN", "P99", "MAX", "SPEED");
-	if (report->compare)
-		snprintf(line + used, sizeof(line) - (size_t)used, " %9s %6s", "RAW", "RATIO");
+	int used = snprintf(line, sizeof(line), COLUMNS, "TEST", "SIZE", "COUNT", "MIN", "AVERAGE", "MEDIAN",
+			    "P99", "P99.9", "MAX", "SPEED");
+	if (compare)
+		snprintf(line + used, sizeof(line) - (size_t)used, " %9s %5s", "RAW", "RATIO");
 	tool_heading(line);
 	fflush(stdout);
 }
 
-static void add_json(struct perf_report *report, const struct perf_line *line)
+void perf_report_row(const json_t *row, bool compare)
 {
-	const struct perf_result *result = &line->result;
-	json_t *entry = json_pack("{s:s, s:I, s:f, s:f, s:f, s:f}", "test", line->test->name, "operations",
-				  (json_int_t)result->operations, "min_ns", result->minimum, "median_ns",
-				  result->median, "p99_ns", result->p99, "max_ns", result->maximum);
-	if (line->size)
-		json_object_set_new(entry, "size", json_integer((json_int_t)line->size));
-	if (line->test->kind == PERF_BANDWIDTH)
-		json_object_set_new(entry, "bytes_per_second",
-				    json_real((double)line->size / result->median * 1e9));
-	if (line->test->kind == PERF_RATE)
-		json_object_set_new(entry, "operations_per_second", json_real(1e9 / result->median));
-	if (line->has_raw) {
-		json_object_set_new(entry, "raw", json_string(line->test->raw->name));
-		json_object_set_new(entry, "raw_median_ns", json_real(line->raw.median));
-		json_object_set_new(entry, "ratio", json_real(result->median / line->raw.median));
+	static const char *const keys[] = {"min_ns", "average_ns", "median_ns",
+					   "p99_ns", "p999_ns",    "max_ns"};
+	char size[24] = "-", count[24], times[6][16], speed[24], raw[24] = "-", line[TOOL_TABLE_WIDTH + 1];
+	json_int_t bytes = json_integer_value(json_object_get(row, "size"));
+	json_int_t operations = json_integer_value(json_object_get(row, "operations"));
+	double median = json_number_value(json_object_get(row, "median_ns"));
+	double raw_median = json_number_value(json_object_get(row, "raw_median_ns"));
+	if (bytes > 0)
+		tool_format_size(size, sizeof(size), (uint64_t)bytes);
+	snprintf(count, sizeof(count), operations < 100000000 ? "%.0f" : "%.0fM",
+		 operations < 100000000 ? (double)operations : (double)operations / 1e6);
+	for (size_t i = 0; i < 6; i++)
+		time_cell(times[i], sizeof(times[i]), row, keys[i]);
+	speed_cell(speed, sizeof(speed), row, median);
+	int used = snprintf(line, sizeof(line), COLUMNS, json_string_value(json_object_get(row, "test")),
+			    size, count, times[0], times[1], times[2], times[3], times[4], times[5], speed);
+	if (compare && raw_median > 0 && used < TOOL_TABLE_WIDTH) {
+		speed_cell(raw, sizeof(raw), row, raw_median);
+		if (strcmp(raw, "-") == 0)
+			perf_format_time(raw, sizeof(raw), raw_median);
+		snprintf(line + used, sizeof(line) - (size_t)used, " %9s %5.2f", raw, median / raw_median);
 	}
-	json_array_append_new(report->lines, entry);
-}
-
-void perf_report_line(struct perf_report *report, const struct perf_line *line)
-{
-	char size[16] = "-", minimum[16], median[16], p99[16], maximum[16], speed[24], raw[24] = "-";
-	if (report->json) {
-		add_json(report, line);
-		return;
-	}
-	if (line->size)
-		tool_format_size(size, sizeof(size), line->size);
-	format_time(minimum, sizeof(minimum), line->result.minimum);
-	format_time(median, sizeof(median), line->result.median);
-	format_time(p99, sizeof(p99), line->result.p99);
-	format_time(maximum, sizeof(maximum), line->result.maximum);
-	format_speed(speed, sizeof(speed), line, &line->result);
-	printf("%-12s %7s %9ju %8s %8s %8s %8s %10s", line->test->name, size,
-	       (uintmax_t)line->result.operations, minimum, median, p99, maximum, speed);
-	if (report->compare && line->has_raw) {
-		if (line->test->kind == PERF_TIME)
-			format_time(raw, sizeof(raw), line->raw.median);
-		else
-			format_speed(raw, sizeof(raw), line, &line->raw);
-		printf(" %10s %5.2f", raw, line->result.median / line->raw.median);
-	}
-	putchar('\n');
+	tool_progress_clear();
+	puts(line);
 	fflush(stdout);
-}
-
-int perf_report_end(struct perf_report *report, const char *target)
-{
-	if (!report->json)
-		return TOOL_OK;
-	json_t *tree = json_pack("{s:i, s:s, s:s, s:o}", "schema", 1, "library", rsmx_version(NULL), "target",
-				 target, "results", report->lines);
-	report->lines = NULL;
-	if (!tree || json_dumpf(tree, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) != 0)
-		return tool_fail("print the results as JSON: out of memory");
-	putchar('\n');
-	json_decref(tree);
-	return TOOL_OK;
 }

@@ -59,6 +59,27 @@ static int put_window(struct perf_run *run, size_t size, uint64_t count)
 	return code;
 }
 
+/* What a span costs: with nothing in it, and with one put. */
+static int span_empty(struct perf_run *run, size_t size, uint64_t count)
+{
+	(void)size;
+	int code = RSM_SUCCESS;
+	while (count-- && code == RSM_SUCCESS) {
+		code = rsm_memseg_import_open_barrier(&run->session.barrier);
+		if (code == RSM_SUCCESS)
+			code = rsm_memseg_import_close_barrier(&run->session.barrier);
+	}
+	return code;
+}
+
+static int span_put(struct perf_run *run, size_t size, uint64_t count)
+{
+	int code = RSM_SUCCESS;
+	while (count-- && code == RSM_SUCCESS)
+		code = put_span(run, size, 1);
+	return code;
+}
+
 const struct perf_test perf_rma_tests[] = {
 	{.name = "put",
 	 .title = "put, implicit mode: complete and checked on return",
@@ -106,10 +127,28 @@ const struct perf_test perf_rma_tests[] = {
 	 .run = put_window,
 	 .end = perf_end_explicit,
 	 .raw = &perf_raw_copy_in},
+	{.name = "barrier",
+	 .title = "open and close of a barrier with nothing between",
+	 .kind = PERF_TIME,
+	 .parts = 1,
+	 .begin = perf_begin_explicit,
+	 .run = span_empty,
+	 .end = perf_end_explicit},
+	{.name = "barrier-put",
+	 .title = "open a barrier, one put, close: it has arrived",
+	 .kind = PERF_TIME,
+	 .parts = 1,
+	 .sized = true,
+	 .writes = true,
+	 .begin = perf_begin_explicit,
+	 .run = span_put,
+	 .end = perf_end_explicit,
+	 .raw = &perf_raw_store},
 	{.name = "put-bw",
 	 .title = "put bandwidth, explicit mode; to another node windows of 16 or more",
 	 .kind = PERF_BANDWIDTH,
 	 .parts = 1,
+	 .ways = 1,
 	 .window = 16,
 	 .sized = true,
 	 .writes = true,
@@ -121,6 +160,7 @@ const struct perf_test perf_rma_tests[] = {
 	 .title = "get bandwidth, explicit mode; to another node windows of 16 or more",
 	 .kind = PERF_BANDWIDTH,
 	 .parts = 1,
+	 .ways = 1,
 	 .window = 16,
 	 .sized = true,
 	 .begin = perf_begin_explicit,

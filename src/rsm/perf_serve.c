@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * `rsm perf --serve`: the peer process. Exports a segment, then does what the socket says until it ends:
- * "echo SIZE", "signal-spin", "signal-block", "raw-echo SIZE", "raw-futex". Every loop ends by the stop word or when
+ * "echo SIZE", "signal-spin", "signal-block", "raw-echo SIZE", "raw-futex", "both SIZE ID". Every loop ends by the stop word or when
  * the measuring side has gone.
  */
 #include <errno.h>
@@ -18,13 +18,6 @@
 
 #include "base/clock.h"
 #include "rsm/perf.h"
-
-struct server {
-	int socket;
-	size_t room;
-	unsigned char *shared, *raw;
-	rsm_memseg_export_handle_t segment;
-};
 
 bool perf_pin(int cpu)
 {
@@ -54,25 +47,25 @@ long perf_futex(_Atomic uint32_t *word, int operation, uint32_t value, unsigned 
 }
 
 /* Readable means an order out of turn or the end of the other side: in both cases the loop has to end. */
-static bool is_over(const struct server *server, const struct perf_words *words)
+bool perf_server_over(const struct perf_server *server, const struct perf_words *words)
 {
 	struct pollfd entry = {.fd = server->socket, .events = POLLIN};
 	return atomic_load_explicit(&words->stop, memory_order_relaxed) || poll(&entry, 1, 0) > 0;
 }
 
-static int say(const struct server *server, const char *line)
+int perf_server_say(const struct perf_server *server, const char *line)
 {
 	return send(server->socket, line, strlen(line), MSG_NOSIGNAL) > 0 ? TOOL_OK : TOOL_FAILED;
 }
 
 /* Message n arrives in the first half of the data and goes back in the second. */
-static int serve_echo(const struct server *server, unsigned char *memory, size_t size)
+static int serve_echo(const struct perf_server *server, unsigned char *memory, size_t size)
 {
 	const struct perf_words *words = (const struct perf_words *)(void *)memory;
 	const unsigned char *ping = memory + PERF_DATA;
 	unsigned char *pong = memory + PERF_DATA + server->room / 2;
 	uint32_t turn = perf_echo_read(ping, size); /* before "ready": the first message may follow at once */
-	say(server, "ready");
+	perf_server_say(server, "ready");
 	for (unsigned spins = 0;; spins++) {
 		uint32_t now = perf_echo_read(ping, size);
 		if (now != turn) {
@@ -80,7 +73,7 @@ static int serve_echo(const struct server *server, unsigned char *memory, size_t
 			spins = 0;
 			perf_echo_write(pong, ping, size, turn);
 		} else if (spins >= PERF_SPINS) {
-			if (is_over(server, words))
+			if (perf_server_over(server, words))
 				return RSM_SUCCESS;
 			spins = 0;
 		}
@@ -94,10 +87,10 @@ void perf_think(void)
 		;
 }
 
-static int serve_signals(const struct server *server, bool spin)
+static int serve_signals(const struct perf_server *server, bool spin)
 {
 	const struct perf_words *words = (const struct perf_words *)(void *)server->shared;
-	say(server, "ready");
+	perf_server_say(server, "ready");
 	for (unsigned spins = 0;; spins++) {
 		int code = rsm_intr_signal_wait(server->segment, spin ? 0 : PERF_WAIT_MS);
 		if (code == RSM_SUCCESS) {
@@ -110,7 +103,7 @@ static int serve_signals(const struct server *server, bool spin)
 		} else if (code == RSMERR_TIMEOUT) {
 			code = RSM_SUCCESS;
 			if (!spin || spins >= PERF_SPINS) {
-				if (is_over(server, words))
+				if (perf_server_over(server, words))
 					return RSM_SUCCESS;
 				spins = 0;
 			}
@@ -120,16 +113,16 @@ static int serve_signals(const struct server *server, bool spin)
 	}
 }
 
-static void serve_futex(const struct server *server)
+static void serve_futex(const struct perf_server *server)
 {
 	struct perf_words *words = (struct perf_words *)(void *)server->raw;
 	uint32_t turn = atomic_load(&words->ping);
-	say(server, "ready");
+	perf_server_say(server, "ready");
 	for (;;) {
 		uint32_t now;
 		while ((now = atomic_load(&words->ping)) == turn) {
 			if (perf_futex(&words->ping, FUTEX_WAIT, turn, PERF_WAIT_MS) != 0 &&
-			    errno == ETIMEDOUT && is_over(server, words))
+			    errno == ETIMEDOUT && perf_server_over(server, words))
 				return;
 		}
 		if (atomic_load(&words->stop))
@@ -141,12 +134,13 @@ static void serve_futex(const struct server *server)
 	}
 }
 
-static int obey(const struct server *server, const char *order)
+static int obey(const struct perf_server *server, const char *order)
 {
 	size_t size = 0;
+	rsm_memseg_id_t id = 0;
 	char word[32] = "";
 	int code = RSM_SUCCESS;
-	sscanf(order, "%31s %zu", word, &size);
+	sscanf(order, "%31s %zu %u", word, &size, &id);
 	((struct perf_words *)(void *)server->shared)->stop = 0;
 	((struct perf_words *)(void *)server->raw)->stop = 0;
 	if (strcmp(word, "echo") == 0)
@@ -155,23 +149,24 @@ static int obey(const struct server *server, const char *order)
 		code = serve_echo(server, server->raw, size);
 	else if (strcmp(word, "raw-futex") == 0)
 		serve_futex(server);
+	else if (strcmp(word, "both") == 0)
+		code = perf_both_serve(server, id, size);
 	else
 		code = serve_signals(server, strcmp(word, "signal-spin") == 0);
 	if (code != RSM_SUCCESS)
 		return tool_fail_code(code, "%s in the measuring peer", word);
-	return say(server, "done");
+	return perf_server_say(server, "done");
 }
 
-static int serve_segment(struct server *server)
+static int serve_segment(struct perf_server *server)
 {
-	struct tool_session session;
 	rsm_memseg_id_t id = 0;
 	char line[64];
-	int result = tool_session_open(&session, NULL);
+	int result = tool_session_open(&server->session, NULL);
 	if (result != TOOL_OK)
 		goto out;
-	rsmapi_access_entry_t access = {.ae_node = session.node, .ae_permission = 0600};
-	int code = rsm_memseg_export_create(session.controller, &server->segment, server->shared,
+	rsmapi_access_entry_t access = {.ae_node = server->session.node, .ae_permission = 0600};
+	int code = rsm_memseg_export_create(server->session.controller, &server->segment, server->shared,
 					    PERF_DATA + server->room, 0);
 	if (code == RSM_SUCCESS)
 		code = rsm_memseg_export_publish(server->segment, &id, &access, 1);
@@ -180,7 +175,7 @@ static int serve_segment(struct server *server)
 		goto out;
 	}
 	snprintf(line, sizeof(line), "segment %u", id);
-	for (result = say(server, line); result == TOOL_OK;) {
+	for (result = perf_server_say(server, line); result == TOOL_OK;) {
 		ssize_t got = recv(server->socket, line, sizeof(line) - 1, 0);
 		if (got < 0 && errno == EINTR)
 			continue;
@@ -192,13 +187,13 @@ static int serve_segment(struct server *server)
 out:
 	if (server->segment)
 		rsm_memseg_export_destroy(server->segment);
-	tool_session_close(&session);
+	tool_session_close(&server->session);
 	return result;
 }
 
 int perf_serve(const char *what)
 {
-	struct server server = {0};
+	struct perf_server server = {0};
 	int memory, cpu;
 	if (sscanf(what, "%d,%d,%zu,%d", &server.socket, &memory, &server.room, &cpu) != 4)
 		return tool_fail(

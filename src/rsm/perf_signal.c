@@ -18,12 +18,12 @@ static int end_signals(struct perf_run *run, size_t size)
 
 static int begin_spin(struct perf_run *run, size_t size)
 {
-	return perf_peer_order(&run->peer, "signal-spin", size);
+	return perf_peer_order(&run->peer, "signal-spin", size, 0);
 }
 
 static int begin_block(struct perf_run *run, size_t size)
 {
-	return perf_peer_order(&run->peer, "signal-block", size);
+	return perf_peer_order(&run->peer, "signal-block", size, 0);
 }
 
 static int signal_spin(struct perf_run *run, size_t size, uint64_t count)
@@ -66,7 +66,7 @@ static int begin_echo(struct perf_run *run, size_t size)
 		return code;
 	run->map = address;
 	run->turn = perf_echo_read(run->map + PERF_DATA, size);
-	return perf_peer_order(&run->peer, "echo", size);
+	return perf_peer_order(&run->peer, "echo", size, 0);
 }
 
 static int map_echo(struct perf_run *run, size_t size, uint64_t count)

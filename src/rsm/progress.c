@@ -23,32 +23,52 @@ void tool_progress_begin(struct tool_progress *progress, uint64_t total)
 	};
 }
 
-void tool_progress_update(struct tool_progress *progress, uint64_t done)
+/* Whether the line is to be drawn now. */
+static bool is_due(struct tool_progress *progress, bool large)
 {
-	if (!progress->terminal)
-		return;
 	uint64_t now = base_clock_ns(), elapsed = now - progress->start;
-	if (progress->total <= PROGRESS_LARGE && elapsed <= PROGRESS_LONG)
-		return;
+	if (!progress->terminal || (!large && elapsed <= PROGRESS_LONG))
+		return false;
 	if (progress->shown && now - progress->last < PROGRESS_STEP)
-		return;
+		return false;
 	progress->shown = line_stands = true;
 	progress->last = now;
+	return true;
+}
 
-	char moved[24], total[24], bar[PROGRESS_BAR + 1];
+static void draw_bar(double part)
+{
+	char bar[PROGRESS_BAR + 1];
+	size_t filled = (size_t)(part * PROGRESS_BAR);
+	memset(bar, '.', PROGRESS_BAR);
+	memset(bar, '#', filled > PROGRESS_BAR ? PROGRESS_BAR : filled);
+	bar[PROGRESS_BAR] = '\0';
+	fprintf(stderr, "\r[%s] %3.0f %%", bar, part * 100);
+}
+
+void tool_progress_update(struct tool_progress *progress, uint64_t done)
+{
+	char moved[24], total[24];
+	if (!is_due(progress, progress->total > PROGRESS_LARGE))
+		return;
+	uint64_t elapsed = progress->last - progress->start;
 	tool_format_size(moved, sizeof(moved), done);
 	double rate = elapsed ? (double)done / (double)elapsed : 0; /* bytes per ns are GB per s */
 	if (!progress->total) {
 		fprintf(stderr, "\r%s  %.2f GB/s\033[K", moved, rate);
 		return;
 	}
-	double part = (double)done / (double)progress->total;
-	size_t filled = (size_t)(part * PROGRESS_BAR);
-	memset(bar, '.', PROGRESS_BAR);
-	memset(bar, '#', filled > PROGRESS_BAR ? PROGRESS_BAR : filled);
-	bar[PROGRESS_BAR] = '\0';
+	draw_bar((double)done / (double)progress->total);
 	tool_format_size(total, sizeof(total), progress->total);
-	fprintf(stderr, "\r[%s] %3.0f %%  %s of %s  %.2f GB/s\033[K", bar, part * 100, moved, total, rate);
+	fprintf(stderr, "  %s of %s  %.2f GB/s\033[K", moved, total, rate);
+}
+
+void tool_progress_steps(struct tool_progress *progress, uint64_t done, const char *what)
+{
+	if (!progress->total || !is_due(progress, false))
+		return;
+	draw_bar((double)done / (double)progress->total);
+	fprintf(stderr, "  %s\033[K", what);
 }
 
 void tool_progress_clear(void)

@@ -33,6 +33,7 @@ int cmd_status(const struct tool_command *command, int argc, char **argv);
 int cmd_ls(const struct tool_command *command, int argc, char **argv);
 int cmd_show(const struct tool_command *command, int argc, char **argv);
 int cmd_nodes(const struct tool_command *command, int argc, char **argv);
+int cmd_watch(const struct tool_command *command, int argc, char **argv);
 int cmd_topo(const struct tool_command *command, int argc, char **argv);
 int cmd_ping(const struct tool_command *command, int argc, char **argv);
 int cmd_export(const struct tool_command *command, int argc, char **argv);
@@ -46,8 +47,8 @@ int cmd_config(const struct tool_command *command, int argc, char **argv);
 int cmd_keygen(const struct tool_command *command, int argc, char **argv);
 int cmd_version(const struct tool_command *command, int argc, char **argv);
 
-extern const char cmd_status_help[], cmd_ls_help[], cmd_show_help[], cmd_nodes_help[], cmd_topo_help[],
-	cmd_ping_help[], cmd_export_help[], cmd_get_help[], cmd_put_help[], cmd_perf_help[],
+extern const char cmd_status_help[], cmd_ls_help[], cmd_show_help[], cmd_nodes_help[], cmd_watch_help[],
+	cmd_topo_help[], cmd_ping_help[], cmd_export_help[], cmd_get_help[], cmd_put_help[], cmd_perf_help[],
 	cmd_signal_help[], cmd_top_help[], cmd_doctor_help[], cmd_config_help[], cmd_keygen_help[],
 	cmd_version_help[];
 
@@ -152,6 +153,8 @@ struct tool_progress {
 
 void tool_progress_begin(struct tool_progress *progress, uint64_t total);
 void tool_progress_update(struct tool_progress *progress, uint64_t done);
+/* The same for work that has steps and no bytes: `total` and `done` count them, `what` is being done. */
+void tool_progress_steps(struct tool_progress *progress, uint64_t done, const char *what);
 void tool_progress_clear(void); /* at the end, and before an error is told */
 
 #endif

@@ -74,6 +74,9 @@ static void add_node(json_t *list)
 	add_key(list, "node", "userfaultfd", config->userfaultfd ? "yes" : "no", false);
 	add_time(list, "cluster", "dead-after", config->dead_after_ms);
 	add_key(list, "cluster", "key-file", NULL, false);
+	add_time(list, "metrics", "interval", config->metrics_interval_ms);
+	add_key(list, "metrics", "listen", NULL, false);
+	add_key(list, "metrics", "textfile", NULL, false);
 }
 
 static void add_controller(json_t *list, const struct rsmd_controller *controller)

@@ -79,6 +79,7 @@ listed_options_of() {
 	[ "$(complete_line ping "")" = 7 ]
 	[ "$(complete_line get --controller "")" = shm0 ]
 	[ "$(complete_line config ch)" = check ]
+	[ "$(complete_line watch rep)" = republish ]
 	[ "$(complete_line perf --tests get-b)" = "$("$RSM" perf --list | awk '$1 ~ /^get-b/ { print $1 }')" ]
 }
 

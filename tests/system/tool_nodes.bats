@@ -192,9 +192,10 @@ import json, sys
 tree = json.load(sys.stdin)
 names = {r["test"] for r in tree["results"]}
 assert names == {"put", "get", "put-explicit", "get-explicit", "put-rate", "put-bw", "get-bw", "put-block", "get-block",
-                 "get-rate", "getv", "connect"}, names
+                 "get-rate", "getv", "barrier", "barrier-put", "connect"}, names
 for r in tree["results"]:
-    assert 0 < r["min_ns"] <= r["median_ns"] <= r["p99_ns"] <= r["max_ns"], r'
+    assert 0 < r["min_ns"] <= r["median_ns"] <= r["p99_ns"] <= r["p999_ns"] <= r["max_ns"], r
+    assert r["controller"] == "tcp0", r'
 	"$RSM" get "$address" --length 1000003 | cmp - "$NODE_DIR/file"
 	run -0 "$RSM" perf --duration 0.01 --tests get,put,map "$address"
 	[[ $output == *"put left out"*"--write"* ]]
