@@ -66,7 +66,11 @@ void top_cell_format(const struct top_line *line, enum top_column column, char *
 {
 	switch (column) {
 	case TOP_SEGMENT:
-		snprintf(text, size, "%u:0x%x", line->node, line->segment);
+		/* What a process has beyond its room for counters is one row, which names no segment (rsm/ext.h). */
+		if (!line->node && !line->segment)
+			snprintf(text, size, "(others)");
+		else
+			snprintf(text, size, "%u:0x%x", line->node, line->segment);
 		break;
 	case TOP_IMPORTER:
 		format_importer(line, text, size);

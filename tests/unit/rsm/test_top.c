@@ -206,6 +206,7 @@ static void test_cells(void **state)
 		cell(&line, TOP_LATENCY, latencies[i].text);
 	}
 	cell(&line, TOP_SEGMENT, "7:0x400000");
+	cell(&(struct top_line){.id = 2}, TOP_SEGMENT, "(others)");
 	strcpy(line.program, "a\033[31mb");
 	cell(&line, TOP_IMPORTER, "8:99 a?[31mb");
 	line.pid = 0;
