@@ -113,6 +113,69 @@ const char *rsmx_version(const char **daemon);
 int rsmx_status(const char *what, rsm_memseg_id_t segment_id, char **json);
 
 /*
+ * Counters: what the connections of this node carried, read from memory that the importing processes share, without asking or
+ * disturbing anybody. Counted is what goes through the library: get, put and their kin, posts, barriers; not loads and stores
+ * through a map. Counting is always on.
+ */
+typedef struct rsmx_counters rsmx_counters_t; /* opaque: a view of the node's counters */
+
+/* rsmx_counter_t.flags: an import by a process of another node, counted by rsmd of this one. */
+#define RSMX_COUNTER_GUEST 0x1u
+
+/*
+ * One connection: an import by a process. Each number is exact once the importer's threads rest; while they work, numbers of one
+ * row may be some calls apart. Numbers only grow, and start at 0 with each connect. A process can write what it likes into its
+ * own rows, except for pid, uid and program, which rsmd tells.
+ *
+ * A process has room for 2047 rows; what its further imports do is added up in one row with node 0 and segment id 0. Where rsmd
+ * has no descriptor to spare (half of its RLIMIT_NOFILE is in use), and for processes with an older library, there are no rows.
+ * Of guests (RSMX_COUNTER_GUEST) rsmd counts requests as they arrive: small puts in a span one by one, each entry of a vector;
+ * spans and latency_ns are 0.
+ */
+typedef struct {
+	int32_t         pid;        /* importing process, on its node; 0 unknown */
+	uint32_t        uid;        /* its effective uid */
+	rsm_node_id_t   importer;   /* node of the importing process */
+	rsm_node_id_t   node;       /* node that owns the segment */
+	rsm_memseg_id_t segment_id; /* of the segment */
+	uint32_t        flags;      /* RSMX_COUNTER_ */
+	uint64_t        id;         /* of the connection; equal in later reads, never used again in this view */
+	uint64_t        length;     /* bytes of the segment */
+	uint64_t        puts, gets; /* calls that passed the library's checks (items and vectors count once) */
+	uint64_t        bytes_put, bytes_got; /* of these calls, also of those that failed; of vectors what was moved */
+	uint64_t        signals;    /* posts by the importer */
+	uint64_t        spans;      /* barrier spans closed */
+	uint64_t        failures;   /* data calls and barriers that returned an error of the connection */
+	uint64_t        latency_ns; /* recent time of one put or get, smoothed over samples; 0 unknown */
+	char            program[64]; /* as in rsmx_status, cut, ends with 0 */
+} rsmx_counter_t;
+
+/*
+ * Opens a view. `*counters` is freed by rsmx_counters_close. A view may be used by several threads, one after the other.
+ * May start a private rsmd; blocks for an answer of rsmd. RSMERR_BAD_ADDR: counters is NULL. RSMERR_CTLR_NOT_PRESENT: no rsmd
+ * answers and none could be started. RSMERR_BAD_LIBRARY_VERSION: rsmd is older than 2.1 and has no counters.
+ * RSMERR_INSUFFICIENT_MEM. Source: project.
+ */
+int rsmx_counters_open(rsmx_counters_t **counters);
+
+/*
+ * Reads all connections: those of the processes of this node, of all users, and those of other nodes to segments of this
+ * node. Fills up to `*count` rows; `*count` becomes the number that exist, which may be more. `row_size` is
+ * sizeof (rsmx_counter_t), the distance of the rows in bytes; of a smaller one its first bytes are filled. `rows` may be NULL when
+ * `*count` is 0.
+ * Asks rsmd, and blocks for its answers, only when processes with connections came or went, or rsmd was started anew; else it
+ * makes one system call. In a forked child the view goes on with a conversation of the child's own.
+ * RSMERR_BAD_ADDR: counters, count, or rows is NULL. RSMERR_BAD_LENGTH: row_size is less than 64 or no multiple of 8.
+ * RSMERR_CTLR_NOT_PRESENT, RSMERR_BAD_LIBRARY_VERSION: as above. RSMERR_INSUFFICIENT_RESOURCES: no descriptor or address space to
+ * look at a process that came (limit: RLIMIT_NOFILE); no row is filled, and the next read tries again. RSMERR_INSUFFICIENT_MEM.
+ * After an error `*count` is unchanged. Source: project.
+ */
+int rsmx_counters_read(rsmx_counters_t *counters, rsmx_counter_t *rows, size_t row_size, size_t *count);
+
+/* Frees a view; NULL is allowed. Does not ask rsmd. Source: project. */
+void rsmx_counters_close(rsmx_counters_t *counters);
+
+/*
  * Gives a descriptor on which the life events of this node arrive from now on: clients that come and go, segments that are published,
  * replaced and withdrawn, connections that are made, refused, ended and aborted, paths to other nodes. Each is a
  * line of JSON, at most 1000 bytes with its newline, in one piece:

@@ -5,7 +5,7 @@
  * any time; a span that was open then ends with its import.
  */
 #include "base/probe.h"
-#include "lib/lib.h"
+#include "lib/count.h"
 
 #define MARK 0x5ba0u /* gnum of an initialised barrier; +1 while open */
 
@@ -82,7 +82,10 @@ int rsm_memseg_import_order_barrier(rsmapi_barrier_t *barrier)
 	struct span span = span_of(barrier, true);
 	if (span.import == NULL)
 		return span.code;
-	return span.import->transport.ops->order(&span.import->transport);
+	int code = span.import->transport.ops->order(&span.import->transport);
+	if (lib_unlikely(code != RSM_SUCCESS))
+		lib_count_failure(span.import);
+	return code;
 }
 
 int rsm_memseg_import_close_barrier(rsmapi_barrier_t *barrier)
@@ -92,8 +95,10 @@ int rsm_memseg_import_close_barrier(rsmapi_barrier_t *barrier)
 	if (span.import == NULL)
 		return span.code;
 	barrier->gnum = MARK; /* closed in every case */
-	return span.import->transport.ops->settle(&span.import->transport,
-						  (uint64_t)(uintptr_t)barrier->privdata);
+	int code = span.import->transport.ops->settle(&span.import->transport,
+						      (uint64_t)(uintptr_t)barrier->privdata);
+	lib_count_span(span.import, code);
+	return code;
 }
 
 int rsm_memseg_import_destroy_barrier(rsmapi_barrier_t *barrier)

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/probe.h"
+#include "lib/count.h"
 #include "lib/import.h"
 
 #define PENDING_NS     30000000000u /* how long another node's answer is waited for; rsmd gives up before */
@@ -245,6 +246,7 @@ static int import_connect(rsmapi_controller_handle_t controller, rsm_node_id_t n
 		lib_handle_free(slot);
 		return code;
 	}
+	lib_count_open(import);
 	*im_memseg = lib_handle_publish(slot, LIB_HANDLE_IMPORT);
 	return RSM_SUCCESS;
 }

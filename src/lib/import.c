@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/fd.h"
+#include "lib/count.h"
 #include "segment/memfd.h"
 
 /* Takes the memory's descriptors, which come first, out of the packet. A missing one is -1. */
@@ -121,6 +122,7 @@ static void import_free(struct lib_import *import)
 {
 	if (import->creator == atomic_load(&lib_pid))
 		lib_import_tell_disconnect(import->signal.id, import->signal.session);
+	lib_count_close(import);
 	lib_pollfd_close(&import->signal);
 	lib_signal_unmap(&import->signal);
 	import->transport.ops->detach(&import->transport);

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "lib/count.h"
 #include "lib/export.h"
 #include "lib/memory.h"
 
@@ -70,6 +71,7 @@ static void after_fork_child(void)
 	base_fd_close(&fork_pipe[0]);
 	base_fd_close(&fork_pipe[1]);
 	lib_export_forked();
+	lib_count_forked();
 	transport_tcp_forked();
 	lib_daemon_close(); /* the conversation is the parent's; we close our copy of its socket */
 	give();

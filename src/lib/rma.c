@@ -4,8 +4,9 @@
  * every data access; it takes no lock and makes no system call. The probes stand first and name all arguments: so they cost
  * their nop alone, while with a part of them the compiler moves registers about.
  */
+#include "base/clock.h"
 #include "base/probe.h"
-#include "lib/lib.h"
+#include "lib/count.h"
 
 /* Writes down why, out of the way of those who succeed. */
 static __attribute__((cold, noinline)) int refuse(int code, const void *handle, off_t offset, size_t bytes)
@@ -58,6 +59,30 @@ static inline __attribute__((always_inline)) int check(const struct lib_import *
 	return RSM_SUCCESS;
 }
 
+/*
+ * Calls the transport and counts by the long way: the first call of a thread, one in the shared cell, and those that are timed,
+ * which between nodes all are. `width` 0: bytes. Of a failure on one host the transport tells (transport_failed).
+ */
+static __attribute__((noinline)) int transfer(struct lib_import *import, bool is_put, uint64_t offset,
+					      void *data, size_t count, unsigned width)
+{
+	struct transport_import *transport = &import->transport;
+	const bool is_timed = lib_count_transfer(import, is_put, count * (width == 0 ? 1 : width));
+	const uint64_t start = is_timed ? base_clock_ns() : 0;
+	int code;
+	if (is_put)
+		code = width == 0 ? transport->ops->put(transport, offset, data, count)
+				  : transport->ops->put_items(transport, offset, data, count, width);
+	else
+		code = width == 0 ? transport->ops->get(transport, offset, data, count)
+				  : transport->ops->get_items(transport, offset, data, count, width);
+	if (code != RSM_SUCCESS && lib_import_is_away(import))
+		lib_count_failure(import);
+	else if (is_timed && code == RSM_SUCCESS)
+		lib_count_latency(import, base_clock_ns() - start);
+	return code;
+}
+
 int rsm_memseg_import_get(rsm_memseg_import_handle_t im_memseg, off_t offset, void *dst_addr, size_t length)
 {
 	BASE_PROBE4(get, im_memseg, offset, dst_addr, length);
@@ -65,6 +90,8 @@ int rsm_memseg_import_get(rsm_memseg_import_handle_t im_memseg, off_t offset, vo
 	int code = check(import, RSM_PERM_READ, dst_addr, offset, length, 1);
 	if (lib_unlikely(code != RSM_SUCCESS))
 		return refuse(code, im_memseg, offset, length);
+	if (lib_unlikely(!lib_count_quickly(import, false, length)))
+		return transfer(import, false, (uint64_t)offset, dst_addr, length, 0);
 	return import->transport.ops->get(&import->transport, (uint64_t)offset, dst_addr, length);
 }
 
@@ -75,6 +102,8 @@ int rsm_memseg_import_put(rsm_memseg_import_handle_t im_memseg, off_t offset, vo
 	int code = check(import, RSM_PERM_WRITE, src_addr, offset, length, 1);
 	if (lib_unlikely(code != RSM_SUCCESS))
 		return refuse(code, im_memseg, offset, length);
+	if (lib_unlikely(!lib_count_quickly(import, true, length)))
+		return transfer(import, true, (uint64_t)offset, src_addr, length, 0);
 	return import->transport.ops->put(&import->transport, (uint64_t)offset, src_addr, length);
 }
 
@@ -86,6 +115,8 @@ static inline __attribute__((always_inline)) int get_items(rsm_memseg_import_han
 	int code = check(import, RSM_PERM_READ, datap, offset, rep_cnt, width);
 	if (lib_unlikely(code != RSM_SUCCESS))
 		return refuse(code, im_memseg, offset, rep_cnt * width);
+	if (lib_unlikely(!lib_count_quickly(import, false, rep_cnt * width)))
+		return transfer(import, false, (uint64_t)offset, datap, rep_cnt, width);
 	return import->transport.ops->get_items(&import->transport, (uint64_t)offset, datap, rep_cnt, width);
 }
 
@@ -97,6 +128,8 @@ static inline __attribute__((always_inline)) int put_items(rsm_memseg_import_han
 	int code = check(import, RSM_PERM_WRITE, datap, offset, rep_cnt, width);
 	if (lib_unlikely(code != RSM_SUCCESS))
 		return refuse(code, im_memseg, offset, rep_cnt * width);
+	if (lib_unlikely(!lib_count_quickly(import, true, rep_cnt * width)))
+		return transfer(import, true, (uint64_t)offset, (void *)(uintptr_t)datap, rep_cnt, width);
 	return import->transport.ops->put_items(&import->transport, (uint64_t)offset, datap, rep_cnt, width);
 }
 

@@ -16,7 +16,7 @@
 #include "base/clock.h"
 #include "base/cpu.h"
 #include "base/probe.h"
-#include "lib/lib.h"
+#include "lib/count.h"
 #include "segment/memfd.h"
 
 #define SPIN_NS       20000u      /* about what a blocking wake-up costs between cores */
@@ -195,8 +195,12 @@ int rsm_intr_signal_post(void *memseg, uint_t flags)
 {
 	BASE_PROBE2(signal_post, memseg, flags);
 	struct lib_import *import = lib_import_find(memseg);
-	if (import != NULL)
-		return post_to_exporter(import, flags);
+	if (import != NULL) {
+		int code = post_to_exporter(import, flags);
+		if (code == RSM_SUCCESS)
+			lib_count_signal(import);
+		return code;
+	}
 	struct lib_export *export = lib_export_find(memseg);
 	if (export != NULL)
 		return post_to_importers(export, flags);

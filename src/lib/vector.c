@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/probe.h"
-#include "lib/lib.h"
+#include "lib/count.h"
 #include "segment/range.h"
 
 #include <stdlib.h>
@@ -154,6 +154,7 @@ static int entry_resolve(const struct lib_import *import, const rsm_iovec_t *ent
 static int transfer_each(rsm_scat_gath_t *sg, struct lib_import *import, enum direction direction)
 {
 	const ulong_t count = sg->io_request_count;
+	uint64_t bytes = 0;
 	int code = RSM_SUCCESS;
 	for (ulong_t i = 0; i < count && code == RSM_SUCCESS; i++) {
 		struct transport_vector entry = {0};
@@ -164,12 +165,28 @@ static int transfer_each(rsm_scat_gath_t *sg, struct lib_import *import, enum di
 		else if (code == RSM_SUCCESS)
 			code = import->transport.ops->get(&import->transport, entry.offset, entry.local,
 							  entry.length);
-		if (code == RSM_SUCCESS)
+		if (code == RSM_SUCCESS) {
 			sg->io_residual_count = count - 1 - i;
+			bytes += entry.length;
+		}
 	}
+	lib_count_transfer(import, direction == PUT, bytes);
 	if (code == RSM_SUCCESS && (sg->flags & RSM_IMPLICIT_SIGPOST) != 0)
 		code = rsm_intr_signal_post(sg->remote_handle, sg->flags & RSM_SIGPOST_NO_ACCUMULATE);
 	return code;
+}
+
+static void count_at_once(const struct lib_import *import, enum direction direction,
+			  const struct transport_vector *entries, size_t done, int code, bool is_posted)
+{
+	uint64_t bytes = 0;
+	for (size_t i = 0; i < done; i++)
+		bytes += entries[i].length;
+	lib_count_transfer(import, direction == PUT, bytes);
+	if (code != RSM_SUCCESS)
+		lib_count_failure(import);
+	else if (is_posted)
+		lib_count_signal(import);
 }
 
 /* All in one exchange: the entries before the first one that does not pass, and the post behind a whole vector. */
@@ -192,6 +209,7 @@ static int transfer_at_once(rsm_scat_gath_t *sg, struct lib_import *import, enum
 			   ? import->transport.ops->putv(&import->transport, entries, good, post, &done)
 			   : import->transport.ops->getv(&import->transport, entries, good, post, &done);
 	sg->io_residual_count = count - done;
+	count_at_once(import, direction, entries, done, code, post >= 0);
 	return code != RSM_SUCCESS ? code : refused;
 }
 

@@ -59,6 +59,7 @@ static const struct {
 	[WIRE__REQUEST__BODY_TOPOLOGY] = {rsmd_topology_tell, false},
 	[WIRE__REQUEST__BODY_STATUS] = {rsmd_status_tell, false},
 	[WIRE__REQUEST__BODY_CONNECT_RESULT] = {rsmd_away_result, false},
+	[WIRE__REQUEST__BODY_COUNTERS] = {rsmd_counters_tell, false},
 	[WIRE__REQUEST__BODY_WATCH] = {rsmd_watch_open, false},
 };
 
@@ -96,7 +97,7 @@ static RSMD_HANDLER(hello)
 	Wire__HelloReply *body = &answer->body.hello;
 	wire__hello_reply__init(body);
 	body->version = WIRE_VERSION;
-	body->features = WIRE_FEATURE_WATCH;
+	body->features = WIRE_FEATURE_COUNTERS | WIRE_FEATURE_WATCH;
 	body->release = release;
 	body->node_id = rsmd_server.config.node_id;
 	body->node_name = rsmd_server.config.node_name;
@@ -334,6 +335,7 @@ static void client_free(struct rsmd_client *client)
 	while (client->answer_fd_count)
 		base_fd_close(&client->answer_fds[--client->answer_fd_count]);
 	rsmd_signals_end(&client->away_signals);
+	rsmd_counters_end(&client->counters);
 	free(client->answer);
 	free(client->groups);
 	free(client->refusal_reason);
@@ -364,6 +366,7 @@ void rsmd_client_accept(int socket)
 	client->socket = socket;
 	client->pidfd = -1;
 	rsmd_signals_init(&client->away_signals);
+	rsmd_counters_init(&client->counters);
 	int code = client_start(client);
 	if (code && !client_refuse(client, code)) {
 		client_free(client);

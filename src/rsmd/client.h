@@ -8,6 +8,7 @@
 #define RSMD_CLIENT_H
 
 #include "rsmd/access.h"
+#include "rsmd/counters.h"
 #include "rsmd/rsmd.h"
 #include "rsmd/signal.h"
 #include "segment/extent.h"
@@ -42,6 +43,7 @@ struct rsmd_client {
 	struct rsmd_export *exports;
 	struct rsmd_import *imports;
 	struct rsmd_signals away_signals; /* of its imports of other nodes' segments */
+	struct rsmd_counters counters;    /* of its imports */
 	size_t export_count, import_count;
 	struct rsmd_client *prev, *next;
 };
@@ -68,6 +70,7 @@ struct rsmd_answer {
 		Wire__ConnectReply connect;
 		Wire__TopologyReply topology;
 		Wire__StatusReply status;
+		Wire__CountersReply counters;
 	} body;
 	uint64_t ids[SEGMENT_EXTENTS_MAX];
 	Wire__Extent extents[SEGMENT_EXTENTS_MAX];
@@ -116,6 +119,7 @@ RSMD_HANDLER(rsmd_signal_pollfd);
 RSMD_HANDLER(rsmd_signal_ring);
 RSMD_HANDLER(rsmd_topology_tell);
 RSMD_HANDLER(rsmd_status_tell);
+RSMD_HANDLER(rsmd_counters_tell);
 RSMD_HANDLER(rsmd_watch_open);
 
 #endif

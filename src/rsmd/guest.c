@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/reason.h"
+#include "rsmd/counters.h"
 #include "rsmd/data.h"
 #include "rsmd/event.h"
 #include "rsmd/export.h"
@@ -39,12 +40,12 @@ static uint64_t read_count(const _Atomic uint64_t *counter)
 
 void rsmd_guest_count(const struct rsmd_guest *guest, struct rsmd_peer_counts *counts)
 {
-	const struct rsmd_grant *grant = guest->grant;
-	counts->puts += read_count(&grant->puts);
-	counts->gets += read_count(&grant->gets);
-	counts->posts += read_count(&grant->posts);
-	counts->bytes_in += read_count(&grant->bytes_in);
-	counts->bytes_out += read_count(&grant->bytes_out);
+	const struct segment_counters_cell *counted = guest->grant->counted;
+	counts->puts += read_count(&counted->puts);
+	counts->gets += read_count(&counted->gets);
+	counts->posts += read_count(&counted->signals);
+	counts->bytes_in += read_count(&counted->bytes_put);
+	counts->bytes_out += read_count(&counted->bytes_got);
 }
 
 /* If nobody told of an abort before, it is an ordinary disconnect. */
@@ -56,6 +57,7 @@ static void guest_free(struct rsmd_guest *guest)
 	rsmd_grant_ref(guest->grant);
 	rsmd_grant_close(guest->grant); /* the fence */
 	rsmd_guest_count(guest, &guest->peer->counts);
+	rsmd_counters_guest_end(guest);
 	rsmd_grant_unref(guest->grant);
 	rsmd_target_close(export);
 	ticket_end(guest);
@@ -184,6 +186,7 @@ static int attach(struct rsmd_guest *guest, struct rsmd_export *export)
 	if (!code) {
 		guest->grant = rsmd_grant_make(export, guest->peer, import->granted, import->id);
 		if (guest->grant) {
+			rsmd_counters_guest(guest, export);
 			atomic_store(&signals->memory[import->signal_slot].doorbell, SEGMENT_SIGNAL_FORWARD);
 			return RSM_SUCCESS;
 		}

@@ -20,6 +20,7 @@ struct rsmd_guest {
 	int32_t pid;
 	char program[65];
 	struct rsmd_grant *grant;
+	struct segment_counters_row *row; /* or NULL */
 	struct wire_ticket ticket;
 	bool claimed;        /* the ticket was used */
 	uint64_t expires_ns; /* of the ticket, while it is not */

@@ -76,6 +76,18 @@ int rsmd_fd_keep(int *fd)
 	return code;
 }
 
+int rsmd_fd_spare(int *fd)
+{
+	if ((uint64_t)*fd < fd_ceiling / 2)
+		return RSM_SUCCESS;
+	base_fd_close(fd);
+	return base_refuse(
+		RSMERR_INSUFFICIENT_RESOURCES,
+		"rsmd has %llu descriptors open, half of what RLIMIT_NOFILE %llu leaves; the rest is "
+		"for what cannot be done without",
+		(unsigned long long)fd_ceiling / 2, (unsigned long long)fd_limit);
+}
+
 int rsmd_quota_take(uint64_t length)
 {
 	uint64_t limit = rsmd_server.config.max_exported_bytes;

@@ -66,6 +66,8 @@ int rsmd_fd_check(int fd);
 uint64_t rsmd_fd_ceiling(void); /* the number from which on it refuses */
 int rsmd_fd_last(void);         /* a connection with this number or above is closed without a word */
 int rsmd_fd_keep(int *fd);
+/* The same for what can be done without: while half of them remain free. */
+int rsmd_fd_spare(int *fd);
 
 /* Takes `length` bytes from the quota; INSUFFICIENT_MEM names the limit. */
 int rsmd_quota_take(uint64_t length);

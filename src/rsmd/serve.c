@@ -38,6 +38,7 @@ static void fail(struct rsmd_serve *serve, int error)
 	if (serve->is_failing)
 		return;
 	serve->is_failing = true;
+	rsmd_serve_count(&serve->grant->counted->failures, 1);
 	serve->error = error;
 	serve->culprit = serve->request;
 }
@@ -61,7 +62,7 @@ static void post(struct rsmd_serve *serve)
 	bool single = serve->request.flags & WIRE_FLAG_NO_ACCUMULATE;
 	if (segment_signal_post(&grant->signals->memory[0], 1, single))
 		rsmd_signals_ring_exporter(grant->signals);
-	rsmd_serve_count(&grant->posts, 1);
+	rsmd_serve_count(&grant->counted->signals, 1);
 }
 
 static void charge(struct rsmd_serve_buffers *buffers, size_t bytes)
@@ -110,8 +111,8 @@ static enum rsmd_serve_wait begin(struct rsmd_serve *serve, struct rsmd_serve_bu
 static void put_over(struct rsmd_serve *serve, struct rsmd_serve_buffers *buffers)
 {
 	serve->phase = SERVE_HEAD;
-	rsmd_serve_count(&serve->grant->puts, 1);
-	rsmd_serve_count(&serve->grant->bytes_in, serve->request.length);
+	rsmd_serve_count(&serve->grant->counted->puts, 1);
+	rsmd_serve_count(&serve->grant->counted->bytes_put, serve->request.length);
 	if (serve->request.flags & WIRE_FLAG_ANSWER)
 		answer(serve, buffers); /* there is room: begin was called where there was */
 }

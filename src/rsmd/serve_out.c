@@ -139,8 +139,8 @@ void rsmd_serve_swap(unsigned char *bytes, size_t length, unsigned width)
 static enum rsmd_serve_wait get_over(struct rsmd_serve *serve)
 {
 	serve->phase = SERVE_HEAD;
-	rsmd_serve_count(&serve->grant->gets, 1);
-	rsmd_serve_count(&serve->grant->bytes_out, serve->request.length);
+	rsmd_serve_count(&serve->grant->counted->gets, 1);
+	rsmd_serve_count(&serve->grant->counted->bytes_got, serve->request.length);
 	return RSMD_SERVE_MORE;
 }
 

@@ -136,13 +136,13 @@ static json_t *importer(const struct rsmd_import *import)
 				 octal(import->granted));
 	if (!guest)
 		return said;
-	const struct rsmd_grant *grant = guest->grant;
+	const struct segment_counters_cell *counted = guest->grant->counted;
 	json_object_set_new(said, "connected", json_boolean(guest->claimed));
-	json_object_set_new(said, "puts", json_integer((json_int_t)atomic_load(&grant->puts)));
-	json_object_set_new(said, "gets", json_integer((json_int_t)atomic_load(&grant->gets)));
-	json_object_set_new(said, "posts", json_integer((json_int_t)atomic_load(&grant->posts)));
-	json_object_set_new(said, "bytes_in", json_integer((json_int_t)atomic_load(&grant->bytes_in)));
-	json_object_set_new(said, "bytes_out", json_integer((json_int_t)atomic_load(&grant->bytes_out)));
+	json_object_set_new(said, "puts", json_integer((json_int_t)atomic_load(&counted->puts)));
+	json_object_set_new(said, "gets", json_integer((json_int_t)atomic_load(&counted->gets)));
+	json_object_set_new(said, "posts", json_integer((json_int_t)atomic_load(&counted->signals)));
+	json_object_set_new(said, "bytes_in", json_integer((json_int_t)atomic_load(&counted->bytes_put)));
+	json_object_set_new(said, "bytes_out", json_integer((json_int_t)atomic_load(&counted->bytes_got)));
 	return said;
 }
 

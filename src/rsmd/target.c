@@ -164,6 +164,7 @@ struct rsmd_grant *rsmd_grant_make(struct rsmd_export *export, struct rsmd_peer 
 	if (!grant->held)
 		grant->view = export->target->view;
 	grant->socket = -1;
+	grant->counted = &grant->own;
 	grant->granted = granted;
 	grant->length = export->length;
 	grant->signals = &export->signals;

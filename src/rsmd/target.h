@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "segment/counters.h"
 #include "segment/signal.h"
 #include "segment/view.h"
 #include "wire/frame.h"
@@ -42,8 +43,9 @@ struct rsmd_grant {
 		*target; /* the loop's thread, like the list of the target's grants; NULL: closed */
 	struct rsmd_grant *prev, *next;
 
-	_Atomic uint64_t puts, gets, posts, bytes_in,
-		bytes_out; /* written by the data thread, read by status */
+	struct segment_counters_cell
+		*counted; /* written by the data thread, read by status; of the guest's row, or `own` */
+	struct segment_counters_cell own;
 };
 
 /*

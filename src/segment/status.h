@@ -43,7 +43,8 @@ struct segment_status_head {
 	uint32_t magic;
 	uint32_t version;
 	uint32_t slots;
-	uint32_t pad[13];
+	_Atomic uint32_t changes; /* raised when a table of counters comes or goes */
+	uint32_t pad[12];
 };
 
 _Static_assert(sizeof(struct segment_status) == 64, "one cache line");

@@ -156,6 +156,12 @@ void transport_unlock(struct transport_import *import);
  */
 bool transport_is_orphaned(struct transport_import *import);
 
+/*
+ * Provided by the library, any thread, without the import's lock: a get or put of this import fails, where the memory is mapped.
+ * Of other failures the library learns by the code; behind these calls it does nothing any more.
+ */
+void transport_failed(struct transport_import *import);
+
 /* The one check that is made by reading memory: whether the connection still is what it was. */
 static inline bool transport_is_aborted(const struct transport_import *import)
 {

@@ -129,6 +129,9 @@ static void kill_at(enum step step)
 	MUST(peer_publish(&scene.successor, &id, NULL, 0));
 	peer_stop(&scene.successor);
 	peer_stop(&scene.other);
+	if (step >= CONNECTED && scene.before.descriptors >= 0)
+		scene.before
+			.descriptors++; /* the table of counters of this process, which has had an import */
 	NODE_UNTIL(&scene.before);
 }
 

@@ -7,6 +7,7 @@ import mmap
 import os
 import signal
 import tempfile
+import time
 import traceback
 
 from rsmd_client import TIMEOUT, Client, Daemon, readable, run
@@ -341,7 +342,83 @@ def forged_system_v():
     in_child(forge_in_fresh_ipc)
 
 
+COUNTERS = 64 + 2048 * 320  # bytes of a table, segment/counters.h
+
+
+def look_only(daemon, own):
+    """Another user may see the table of counters, and not change it by any descriptor."""
+    become_other()
+    viewer = Client(daemon.path)
+    reply = viewer.ask("counters")["counters"]
+    assert not viewer.fds
+    table, = [told for told in reply["tables"] if told["pid"] == os.getppid()]
+    assert table["rows"] == 2048 and not table["guests"] and table["program"] == "test"
+    reply = viewer.ask("counters", tables=[table["id"], 4711, table["id"]])["counters"]  # what is not there is left out
+    assert [told["id"] for told in reply["tables"]] == [table["id"]] * 2 and len(viewer.fds) == 2
+    assert fcntl.fcntl(viewer.fds[0], fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
+    assert os.fstat(viewer.fds[0]).st_size == COUNTERS == os.fstat(viewer.fds[1]).st_size
+    seals = fcntl.fcntl(viewer.fds[0], fcntl.F_GET_SEALS)
+    assert seals & fcntl.F_SEAL_SHRINK and seals & fcntl.F_SEAL_GROW and seals & fcntl.F_SEAL_SEAL
+    try:
+        mmap.mmap(viewer.fds[0], COUNTERS, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+        raise AssertionError("a viewer's table can be written")
+    except PermissionError:
+        pass
+    try:
+        os.open(f"/proc/self/fd/{viewer.fds[0]}", os.O_RDWR)
+        raise AssertionError("a viewer's table was opened again for writing")
+    except PermissionError:
+        pass
+    assert os.pread(viewer.fds[0], 4, 0) == b"mine" == os.pread(own, 4, 0)
+    viewer.send("counters", tables=list(range(65)))
+    viewer.expect_gone()
+
+
+@as_root
+@with_daemon()
+def counters_are_looked_at_only(daemon):
+    client = Client(daemon.path)
+    before = daemon.descriptors()
+    client.ask("counters", own=True)
+    own, = client.fds
+    for _ in range(3):  # the same one
+        client.ask("counters", own=True)
+        assert os.fstat(client.fds[0]).st_ino == os.fstat(own).st_ino
+    assert daemon.descriptors() == before + 1
+    os.pwrite(own, b"mine", 0)
+    in_child(look_only, daemon, own)
+    changes = Client(daemon.path).ask("counters")["counters"]
+    client.close()
+    other = Client(daemon.path)
+    deadline = time.monotonic() + TIMEOUT
+    while other.ask("counters")["counters"].get("tables") and time.monotonic() < deadline:
+        pass
+    told = other.ask("counters")["counters"]
+    assert not told["tables"] and told["changes"] > changes["changes"]
+
+
+@with_daemon(limit=1024)
+def counters_take_no_room_from_others(daemon):
+    """Where half of rsmd's descriptors are in use, tables are refused and clients are served as before."""
+    clients, refused = [], 0
+    while refused < 10:
+        clients.append(Client(daemon.path))
+        clients[-1].send("counters", own=True)
+        reply = clients[-1].receive()
+        for fd in clients[-1].fds:
+            os.close(fd)
+        if reply["code"]:
+            refused += 1
+            assert "RLIMIT_NOFILE" in reply["reason"]
+        assert len(clients) < 1024
+    assert len(clients) > 50
+    clients[-1].segment()
+    for client in clients:
+        client.close()
+
+
 if __name__ == "__main__":
     run({name: test for name, test in list(globals().items()) if name in (
         "descriptors_of_empty_messages", "capability_of_another_namespace", "forged_maps_line", "lease_stalls_nobody",
-        "nobody_uses_up_no_limit", "pinned_pages_are_exposed", "forged_system_v")})
+        "nobody_uses_up_no_limit", "pinned_pages_are_exposed", "forged_system_v", "counters_are_looked_at_only",
+        "counters_take_no_room_from_others")})

@@ -71,42 +71,78 @@ static inline uint64_t word(const struct transport_import *import)
 
 enum direction { GET, PUT };
 
+static inline __attribute__((always_inline)) void move(unsigned char *remote, enum direction direction,
+						       void *local, size_t count, unsigned width)
+{
+	unsigned char *to = direction == PUT ? remote : local, *from = direction == PUT ? local : remote;
+	if (width == 0)
+		copy(to, from, count);
+	else
+		copy_items(to, from, count, width);
+}
+
 /*
- * The one shape of all four calls; every caller passes constants for direction and, but for items, width (0: bytes).
- * It goes round again only when the memory moved under the copy.
+ * The one shape of all calls; every caller passes constants for direction and, but for items, width (0: bytes). False: the
+ * memory is another, or was when the copy ended.
  */
+static inline __attribute__((always_inline)) bool transfer_once(const struct transport_import *import,
+								enum direction direction, uint64_t offset,
+								void *local, size_t count, unsigned width)
+{
+	const uint64_t epoch = atomic_load_explicit(&import->epoch, memory_order_relaxed);
+	if (!likely(word(import) == epoch))
+		return false;
+	move(import->map + offset, direction, local, count, width);
+	if (!atomic_load_explicit(&import->implicit, memory_order_relaxed))
+		return true;
+	if (direction == PUT)
+		atomic_thread_fence(memory_order_seq_cst);
+	else
+		atomic_thread_fence(memory_order_acquire);
+	return likely(word(import) == epoch);
+}
+
+/* After one that was in vain. It goes round again only when the memory moved under the copy. Out of the way of the others. */
+static __attribute__((noinline, cold)) int transfer_again(struct transport_import *import,
+							  enum direction direction, uint64_t offset,
+							  void *local, size_t count, unsigned width)
+{
+	do {
+		int code = local_resume(import);
+		if (code != RSM_SUCCESS) {
+			transport_failed(import);
+			return code;
+		}
+	} while (!transfer_once(import, direction, offset, local, count, width));
+	return RSM_SUCCESS;
+}
+
 static inline __attribute__((always_inline)) int transfer(struct transport_import *import,
 							  enum direction direction, uint64_t offset,
 							  void *local, size_t count, unsigned width)
 {
-	for (;;) {
-		const uint64_t epoch = atomic_load_explicit(&import->epoch, memory_order_relaxed);
-		if (likely(word(import) == epoch)) {
-			unsigned char *remote = import->map + offset;
-			unsigned char *to = direction == PUT ? remote : local,
-				      *from = direction == PUT ? local : remote;
-			if (width == 0)
-				copy(to, from, count);
-			else
-				copy_items(to, from, count, width);
-			if (!atomic_load_explicit(&import->implicit, memory_order_relaxed))
-				return RSM_SUCCESS;
-			if (direction == PUT)
-				atomic_thread_fence(memory_order_seq_cst);
-			else
-				atomic_thread_fence(memory_order_acquire);
-			if (likely(word(import) == epoch))
-				return RSM_SUCCESS;
-		}
-		int code = local_resume(import);
-		if (code != RSM_SUCCESS)
-			return code;
-	}
+	if (likely(transfer_once(import, direction, offset, local, count, width)))
+		return RSM_SUCCESS;
+	return transfer_again(import, direction, offset, local, count, width);
+}
+
+/* What calls memcpy saves registers; the commonest size does not. */
+static __attribute__((noinline)) int get_long(struct transport_import *import, uint64_t offset, void *target,
+					      size_t length)
+{
+	return transfer(import, GET, offset, target, length, 0);
+}
+
+static __attribute__((noinline)) int put_long(struct transport_import *import, uint64_t offset, void *source,
+					      size_t length)
+{
+	return transfer(import, PUT, offset, source, length, 0);
 }
 
 int local_get(struct transport_import *import, uint64_t offset, void *target, size_t length)
 {
-	return transfer(import, GET, offset, target, length, 0);
+	return length == 8 ? transfer(import, GET, offset, target, 8, 0)
+			   : get_long(import, offset, target, length);
 }
 
 int local_get_items(struct transport_import *import, uint64_t offset, void *target, size_t count,
@@ -117,7 +153,9 @@ int local_get_items(struct transport_import *import, uint64_t offset, void *targ
 
 int local_put(struct transport_import *import, uint64_t offset, const void *source, size_t length)
 {
-	return transfer(import, PUT, offset, (void *)(uintptr_t)source, length, 0);
+	void *from = (void *)(uintptr_t)source;
+	return length == 8 ? transfer(import, PUT, offset, from, 8, 0)
+			   : put_long(import, offset, from, length);
 }
 
 int local_put_items(struct transport_import *import, uint64_t offset, const void *source, size_t count,

@@ -92,6 +92,8 @@ void fake_hello_send(int socket, const Wire__Request *request, Wire__HelloReply 
 	fake_reply(socket, request, &reply, fds, fd_count);
 }
 
+_Atomic uint64_t fake_features;
+
 bool fake_hello(int socket, const Wire__Request *request)
 {
 	Wire__Controller loopback, shm;
@@ -103,6 +105,7 @@ bool fake_hello(int socket, const Wire__Request *request)
 	shm.name = fake_text("shm0");
 	shm.type = fake_text("local");
 	fake_hello_fill(&hello);
+	hello.features = atomic_load(&fake_features);
 	hello.controllers = controllers;
 	hello.n_controllers = 2;
 	int table = fake_table();

@@ -57,6 +57,9 @@ void fake_hello_fill(Wire__HelloReply *hello);
 void fake_hello_send(int socket, const Wire__Request *request, Wire__HelloReply *hello, const int *fds,
 		     size_t fd_count);
 
+/* WIRE_FEATURE_ bits that fake_hello tells of; 0: an rsmd of release 2.0. */
+extern _Atomic uint64_t fake_features;
+
 /* The same in one; true. */
 bool fake_hello(int socket, const Wire__Request *request);
 

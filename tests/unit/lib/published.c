@@ -51,6 +51,8 @@ static bool answer(int socket, const Wire__Request *request, struct wire_packet 
 		atomic_store(&published.disconnected, request->disconnect->import_id);
 		return true;
 	default:
+		if (published.other != NULL)
+			return published.other(socket, request, packet);
 		fake_reply_empty(socket, request);
 		return true;
 	}

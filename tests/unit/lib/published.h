@@ -22,6 +22,7 @@ struct published {
 	size_t fd_count;
 	uint32_t code;                 /* refuses, if not 0 */
 	bool no_body;                  /* answers without ConnectReply */
+	fake_answer other;             /* to all other requests; NULL: an empty answer */
 	bool hangs_up;                 /* when asked for the layout */
 	_Atomic uint64_t disconnected; /* id that the library gave back last */
 	_Atomic unsigned layouts;      /* how often the layout was asked for */

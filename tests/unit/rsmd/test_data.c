@@ -59,9 +59,9 @@ static void test_order(void **state)
 		guest_answered(&guest, WIRE_OP_FENCE, sequence, 0);
 		for (uint64_t i = 0; i < 5000; i++)
 			assert_memory_equal(export.memory + i * 8, &(uint64_t){i + 1}, 8);
-		assert_int_equal(atomic_load(&guest.grant->puts), 5000);
-		assert_int_equal(atomic_load(&guest.grant->bytes_in), 40000);
-		assert_int_equal(atomic_load(&guest.grant->gets), 500);
+		assert_int_equal(atomic_load(&guest.grant->counted->puts), 5000);
+		assert_int_equal(atomic_load(&guest.grant->counted->bytes_put), 40000);
+		assert_int_equal(atomic_load(&guest.grant->counted->gets), 500);
 		guest_close(&guest);
 		memset(export.memory, 0, LENGTH);
 	}

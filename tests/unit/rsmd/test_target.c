@@ -73,8 +73,8 @@ static uint64_t checksum(const unsigned char *bytes)
 /* Until the guest's puts have been seen in memory for a while. */
 static void wait_for_puts(const struct guest *guest, uint64_t count)
 {
-	uint64_t end = base_clock_ns() + 20000000000u, start = atomic_load(&guest->grant->puts);
-	while (atomic_load(&guest->grant->puts) < start + count)
+	uint64_t end = base_clock_ns() + 20000000000u, start = atomic_load(&guest->grant->counted->puts);
+	while (atomic_load(&guest->grant->counted->puts) < start + count)
 		assert_true(base_clock_ns() < end);
 }
 
@@ -94,11 +94,11 @@ static void test_close_fences(void **state)
 		assert_int_equal(pthread_create(&thread, NULL, flood_run, &flood), 0);
 		wait_for_puts(&guest, (unsigned)round % 7 + 2);
 		rsmd_grant_close(grant);
-		uint64_t sum = checksum(export.memory), puts = atomic_load(&grant->puts);
+		uint64_t sum = checksum(export.memory), puts = atomic_load(&grant->counted->puts);
 		/* The client goes on, until it learns of it. */
 		pthread_join(thread, NULL);
 		assert_int_equal(checksum(export.memory), sum);
-		assert_int_equal(atomic_load(&grant->puts), puts);
+		assert_int_equal(atomic_load(&grant->counted->puts), puts);
 		rsmd_target_close(&export.export);
 		assert_null(export.export.target);
 		rsmd_grant_unref(grant);
@@ -302,7 +302,7 @@ static void test_post(void **state)
 		guest_answered(&guest, WIRE_OP_POST, n, 0);
 	assert_int_equal(recv(ends[1], bytes, sizeof(bytes), 0), -1);
 	assert_int_equal(atomic_load(&slot->events), 7);
-	assert_int_equal(atomic_load(&guest.grant->posts), 10);
+	assert_int_equal(atomic_load(&guest.grant->counted->signals), 10);
 	close(ends[1]);
 	guest_close(&guest);
 	guest_export_close(&export);

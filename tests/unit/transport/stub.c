@@ -191,6 +191,14 @@ void transport_unlock(struct transport_import *import)
 	stub->locked = false;
 }
 
+_Atomic unsigned stub_failures;
+
+void transport_failed(struct transport_import *import)
+{
+	(void)import;
+	atomic_fetch_add(&stub_failures, 1);
+}
+
 bool transport_is_orphaned(struct transport_import *import)
 {
 	(void)import;

@@ -48,6 +48,9 @@ bool stub_is_all(int fd, uint64_t offset, size_t length, unsigned char value);
 /* What transport_is_orphaned says. */
 extern _Atomic bool stub_is_orphaned;
 
+/* Times that transport_failed was called. */
+extern _Atomic unsigned stub_failures;
+
 /* What the kernel says of an address: it never faults. */
 bool stub_can_read(const void *address);
 bool stub_can_write(void *address);
