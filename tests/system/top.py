@@ -55,6 +55,8 @@ def importer(number):
     rsm, segment = ctypes.CDLL(LIBRSM), ctypes.c_void_p()
     pages, address = memory()
     must(rsm.rsm_memseg_import_connect(controller_of(rsm), 7, number, PERMISSION, ctypes.byref(segment)))
+    barrier = ctypes.create_string_buffer(512)
+    must(rsm.rsm_memseg_import_init_barrier(segment, 1, barrier))  # RSM_BAR_DEFAULT
     print('ready', flush=True)
     os.set_blocking(0, False)
     while True:
@@ -99,7 +101,7 @@ class Top(unittest.TestCase):
 
     @classmethod
     def clean(cls):
-        for process in cls.others + [cls.daemon]:
+        for process in reversed([cls.daemon] + cls.others):  # importers before the exporter
             process.send_signal(signal.SIGCONT)
             process.kill()
             process.wait()
