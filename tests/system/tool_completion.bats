@@ -54,7 +54,7 @@ listed_options_of() {
 	[ "$(commands | wc -l)" -ge 14 ]
 	for command in $(commands); do
 		[[ $'\n'$(complete_line "")$'\n' == *$'\n'"$command"$'\n'* ]]
-		[ "$(complete_line "$command" | head -1)" = "$command" ]
+		complete_line "$command" | grep -qx "$command"
 	done
 	[ "$(complete_line ver)" = version ]
 	[ "$(complete_line --ver)" = --version ]
@@ -86,7 +86,6 @@ listed_options_of() {
 @test "no daemon is started for completion" {
 	mkdir -m 700 "$BATS_TEST_TMPDIR/runtime"
 	unset RSM_SOCKET
-	[ ! -S /run/rsm/rsmd.sock ] || skip "a system daemon runs here"
 	XDG_RUNTIME_DIR=$BATS_TEST_TMPDIR/runtime complete_line get ""
 	[ -z "$(ls -A "$BATS_TEST_TMPDIR/runtime")" ]
 }
