@@ -11,6 +11,8 @@ install(TARGETS librsm_tls LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 # The tool finds its library in a prefix that the loader does not know.
 set_target_properties(rsm PROPERTIES INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
 install(TARGETS rsm RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(FILES ${CMAKE_SOURCE_DIR}/packaging/completion/rsm.bash
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME rsm)
 # rsmd: src/rsmd/CMakeLists.txt. It lies beside the tool, since users' programs start it.
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
   FILES_MATCHING PATTERN "*.h")

@@ -22,6 +22,7 @@ BEGIN {
 	only["gnutls/crypto.h"] = "^src/wire/tls\\.c$"
 	only["microhttpd.h"] = "^src/rsmd/metrics_http\\.c$"
 	only["ini.h"] = "^src/rsmd/config\\.c$"
+	only["ncurses.h"] = "^src/rsm/top_screen\\.c$"
 	only["jansson.h"] = "^(src/(rsmd|rsm)|tests)/"
 	only["sys/sdt.h"] = "^src/base/probe\\.h$"
 	only["protobuf-c/protobuf-c.h"] = "^(src/(wire|lib|rsmd)|tests)/"

@@ -105,6 +105,8 @@ const char *rsmx_version(const char **daemon);
  * events of the node, and for root and rsmd's own user the newest log lines, oldest first), "metrics" (the key "text" holds
  * them in the text format of Prometheus). `*json` is malloc'ed, the caller frees it. The text holds
  * "schema": 1 and only grows. Processes of other users are shown as well.
+ * Since 2.1 also "config" (the daemon's settings and the file and line that each came from; no secrets) and "health" (what the
+ * daemon may and has: descriptors, socket, key file, heard beats).
  * May start a private rsmd; blocks for one answer of rsmd. RSMERR_BAD_ADDR: what or json NULL, or unknown what.
  * RSMERR_CTLR_NOT_PRESENT: no rsmd answers and none could be started. RSMERR_SEG_NOT_PUBLISHED: no such segment. RSMERR_INSUFFICIENT_MEM. Source: project.
  */

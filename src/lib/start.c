@@ -6,7 +6,6 @@
  */
 #include "lib/daemon.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -29,13 +28,13 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/place.h"
 #include "base/reason.h"
 #include "rsmapi.h"
 
-#define START_NS      10000000000u /* how long rsmd may take to answer its socket */
-#define SYSTEM_SOCKET "/run/rsm/rsmd.sock"
-#define LOCK_FD       3 /* where the child finds the locked directory */
-#define ALIVE_FD      4 /* what rsmd holds until it is ready */
+#define START_NS 10000000000u /* how long rsmd may take to answer its socket */
+#define LOCK_FD  3            /* where the child finds the locked directory */
+#define ALIVE_FD 4            /* what rsmd holds until it is ready */
 
 struct start_place {
 	char directory[PATH_MAX];
@@ -69,18 +68,8 @@ static int connect_to(const char *path)
 /* The directory of this user's private socket, made 0700 if missing. */
 static int private_place(struct start_place *place)
 {
-	const char *runtime = secure_getenv("XDG_RUNTIME_DIR");
-	char run_user[64];
-	snprintf(run_user, sizeof run_user, "/run/user/%u", geteuid());
 	struct stat st;
-	int length;
-	if (runtime != NULL && runtime[0] == '/')
-		length = snprintf(place->directory, sizeof place->directory, "%s/rsm", runtime);
-	else if (stat(run_user, &st) == 0 && st.st_uid == geteuid())
-		length = snprintf(place->directory, sizeof place->directory, "%s/rsm", run_user);
-	else
-		length = snprintf(place->directory, sizeof place->directory, "/tmp/rsm-%u", geteuid());
-	if (length >= (int)sizeof place->directory ||
+	if (!base_place_private(place->directory, sizeof place->directory) ||
 	    snprintf(place->socket, sizeof place->socket, "%s/rsmd.sock", place->directory) >=
 		    (int)sizeof place->socket)
 		return base_refuse(RSMERR_CTLR_NOT_PRESENT,
@@ -97,39 +86,6 @@ static int private_place(struct start_place *place)
 			"XDG_RUNTIME_DIR",
 			place->directory, geteuid());
 	return RSM_SUCCESS;
-}
-
-static bool program_try(struct start_place *place, const char *directory, size_t length, const char *behind)
-{
-	int n = snprintf(place->program, sizeof place->program, "%.*s%s", (int)length, directory, behind);
-	return n > 0 && n < (int)sizeof place->program && access(place->program, X_OK) == 0;
-}
-
-/* rsmd: beside the library's prefix, in the build tree, in PATH. */
-static bool program_find(struct start_place *place)
-{
-	static const char *const beside[] = {"/../sbin/rsmd", "/../bin/rsmd", "/../../sbin/rsmd",
-					     "/../../bin/rsmd", "/../rsmd/rsmd"};
-	Dl_info self;
-	char library[PATH_MAX];
-	if (dladdr((void *)lib_start_connect, &self) != 0 && realpath(self.dli_fname, library) != NULL) {
-		size_t directory = (size_t)(strrchr(library, '/') - library);
-		for (size_t i = 0; i < sizeof beside / sizeof *beside; i++)
-			if (program_try(place, library, directory, beside[i]))
-				return true;
-	}
-	const char *path = secure_getenv("PATH");
-	if (path == NULL)
-		path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin";
-	for (;;) {
-		size_t length = strcspn(path, ":");
-		if (length > 0 && path[0] == '/' && program_try(place, path, length, "/rsmd"))
-			return true;
-		if (path[length] == '\0')
-			break;
-		path += length + 1;
-	}
-	return program_try(place, "/usr/sbin", 9, "/rsmd");
 }
 
 struct starter {
@@ -211,7 +167,7 @@ static int connect_or_run(struct start_place *place, int lock)
 	int fd = connect_to(place->socket);
 	if (fd >= 0)
 		return fd;
-	if (!program_find(place)) {
+	if (!base_place_program((const void *)lib_start_connect, place->program, sizeof place->program)) {
 		base_refuse(
 			RSMERR_CTLR_NOT_PRESENT,
 			"nobody listens at %s and no rsmd was found to start (beside the library or in PATH)",
@@ -268,7 +224,7 @@ int lib_start_connect(void)
 				chosen);
 		return fd < 0 ? -1 : fd;
 	}
-	int fd = connect_to(SYSTEM_SOCKET);
+	int fd = connect_to(BASE_PLACE_SYSTEM_SOCKET);
 	if (fd >= 0)
 		return fd;
 	struct start_place place;

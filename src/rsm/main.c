@@ -17,7 +17,11 @@ static const struct tool_command commands[] = {
 	{"export", "publish a file's contents until interrupted", cmd_export_help, cmd_export},
 	{"get", "copy from a segment to standard output", cmd_get_help, cmd_get},
 	{"put", "copy standard input into a segment", cmd_put_help, cmd_put},
+	{"signal", "post signals to an exporter, or wait for its", cmd_signal_help, cmd_signal},
+	{"top", "a live view of segments and connections", cmd_top_help, cmd_top},
 	{"perf", "measure latency, rate and bandwidth", cmd_perf_help, cmd_perf},
+	{"doctor", "what is not as it should be here, and what to do", cmd_doctor_help, cmd_doctor},
+	{"config", "the daemon's settings and where they came from", cmd_config_help, cmd_config},
 	{"keygen", "make the key of a cluster of nodes", cmd_keygen_help, cmd_keygen},
 	{"version", "releases of the library and of the daemon", cmd_version_help, cmd_version},
 };
@@ -77,6 +81,8 @@ int main(int argc, char **argv)
 		opterr = 0; /* the commands word their own messages */
 		return flushed(commands[i].run(&commands[i], argc - 1, argv + 1));
 	}
-	fprintf(stderr, "rsm: unknown command '%s'; `rsm --help` lists them\n", name);
+	const char *nearest = tool_nearest(name, commands, sizeof(commands) / sizeof(commands[0]));
+	fprintf(stderr, "rsm: unknown command '%s'%s%s%s; `rsm --help` lists them\n", name,
+		nearest ? ", perhaps '" : "", nearest ? nearest : "", nearest ? "'" : "");
 	return TOOL_USAGE;
 }

@@ -8,7 +8,7 @@
 #include "rsm/tool.h"
 
 /* Bold, where a person looks at a terminal and has nothing against it (no-color.org). */
-static bool coloured(void)
+bool tool_coloured(void)
 {
 	const char *no_color = getenv("NO_COLOR");
 	return isatty(STDOUT_FILENO) && !(no_color && *no_color);
@@ -16,7 +16,7 @@ static bool coloured(void)
 
 void tool_heading(const char *text)
 {
-	printf(coloured() ? "\033[1m%s\033[0m\n" : "%s\n", text);
+	printf(tool_coloured() ? "\033[1m%s\033[0m\n" : "%s\n", text);
 }
 
 void tool_format_size(char *text, size_t size, uint64_t bytes)

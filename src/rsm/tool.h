@@ -39,13 +39,18 @@ int cmd_ping(const struct tool_command *command, int argc, char **argv);
 int cmd_export(const struct tool_command *command, int argc, char **argv);
 int cmd_get(const struct tool_command *command, int argc, char **argv);
 int cmd_put(const struct tool_command *command, int argc, char **argv);
+int cmd_top(const struct tool_command *command, int argc, char **argv);
 int cmd_perf(const struct tool_command *command, int argc, char **argv);
+int cmd_signal(const struct tool_command *command, int argc, char **argv);
+int cmd_doctor(const struct tool_command *command, int argc, char **argv);
+int cmd_config(const struct tool_command *command, int argc, char **argv);
 int cmd_keygen(const struct tool_command *command, int argc, char **argv);
 int cmd_version(const struct tool_command *command, int argc, char **argv);
 
 extern const char cmd_status_help[], cmd_ls_help[], cmd_show_help[], cmd_nodes_help[], cmd_watch_help[],
 	cmd_topo_help[], cmd_ping_help[], cmd_export_help[], cmd_get_help[], cmd_put_help[], cmd_perf_help[],
-	cmd_keygen_help[], cmd_version_help[];
+	cmd_signal_help[], cmd_top_help[], cmd_doctor_help[], cmd_config_help[], cmd_keygen_help[],
+	cmd_version_help[];
 
 /* report.c: "rsm: <what was asked>: <why>" on standard error; the exit code is returned. */
 int tool_help(const struct tool_command *command);
@@ -108,6 +113,16 @@ int tool_status_load(const char *what, rsm_memseg_id_t id, char **text, json_t *
 void tool_render_object(const json_t *object);
 void tool_render_value(char *text, size_t size, const char *key, const json_t *value);
 
+/*
+ * program.c: rsmd. find: as the library finds it. run: its exit status (128 + the signal that killed it), or -1 with errno;
+ * with `output` what it says goes there, cut at `size`.
+ */
+bool tool_program_find(char *path, size_t size);
+int tool_program_run(char *const *arguments, char *output, size_t size);
+
+/* nearest.c: the name that is meant by a mistyped one, or NULL. */
+const char *tool_nearest(const char *word, const struct tool_command *commands, size_t count);
+
 /* table.c: columns as wide as their widest cell; the last one is cut at 100 columns. */
 #define TOOL_TABLE_COLUMNS 12
 #define TOOL_TABLE_WIDTH   100
@@ -125,6 +140,7 @@ void tool_table_column(struct tool_table *table, const char *title, bool right);
 char (*tool_table_row(struct tool_table *table))[TOOL_TABLE_CELL];
 void tool_table_print(const struct tool_table *table);
 void tool_table_clear(struct tool_table *table);
+bool tool_coloured(void); /* standard output is a terminal, and NO_COLOR is not set */
 void tool_heading(const char *text);
 void tool_format_size(char *text, size_t size, uint64_t bytes);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Beats: how long the peer's processes may touch our memory, and when the peer counts as silent (doc/protocol.md 6). */
 #include <inttypes.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "rsmd/loop.h"
@@ -24,6 +25,13 @@ static void timer_set(struct rsmd_peer *peer, uint64_t now)
 	rsmd_loop_timer_start(peer->timer, (next + 999999u) / 1000000u);
 }
 
+static uint64_t wall_ns(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 static void send_beat(struct rsmd_peer *peer)
 {
 	Wire__PeerBeat beat;
@@ -33,6 +41,7 @@ static void send_beat(struct rsmd_peer *peer)
 	beat.echo_ns = peer->heard_time_ns;
 	beat.seen_ns = peer->seen_time_ns;
 	beat.held_ns = now - peer->seen_ns;
+	beat.wall_ns = wall_ns();
 	rsmd_peer_send(peer, WIRE__PEER_MESSAGE__BODY_BEAT, &beat);
 	timer_set(peer, now);
 }
@@ -44,6 +53,7 @@ void rsmd_beat_start(struct rsmd_peer *peer)
 	peer->heard_time_ns = peer->seen_time_ns = 0;
 	peer->arrived_ns = peer->heard_ns;
 	peer->round_trip_ns = 0;
+	peer->clock_known = false;
 	atomic_store(&peer->lease, peer->hello_ns + lease_ns(peer));
 	send_beat(peer);
 }
@@ -101,6 +111,10 @@ void rsmd_beat_received(struct rsmd_peer *peer, const Wire__PeerBeat *said)
 	uint64_t lease = said->echo_ns + lease_ns(peer);
 	if (lease > atomic_load(&peer->lease))
 		atomic_store(&peer->lease, lease);
-	if (said->held_ns <= now - seen)
-		peer->round_trip_ns = now - seen - said->held_ns;
+	if (said->held_ns > now - seen)
+		return;
+	peer->round_trip_ns = now - seen - said->held_ns;
+	/* For `rsm doctor` only; whatever it claims, nothing is decided by it. Older releases do not tell. */
+	peer->clock_known = said->wall_ns != 0;
+	peer->clock_ahead_ns = (int64_t)(said->wall_ns + peer->round_trip_ns / 2 - wall_ns());
 }

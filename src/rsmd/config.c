@@ -20,7 +20,7 @@ bool rsmd_config_wrong(struct rsmd_config_reader *reader, const char *format, ..
 	va_start(arguments, format);
 	vsnprintf(reader->problem, sizeof(reader->problem), format, arguments);
 	va_end(arguments);
-	reader->problem_line = reader->line;
+	reader->problem_place = reader->place;
 	return false;
 }
 
@@ -143,9 +143,9 @@ static bool on_node(struct rsmd_config_reader *reader, const char *key, const ch
 	return rsmd_config_wrong(reader, "unknown key %.64s in [node]", key);
 }
 
-static int on_key(void *context, const char *section, const char *key, const char *value)
+static bool on_setting(struct rsmd_config_reader *reader, const char *section, const char *key,
+		       const char *value)
 {
-	struct rsmd_config_reader *reader = context;
 	bool begins = strcmp(section, reader->section) != 0;
 	reader->section[0] = '\0';
 	strncat(reader->section, section, sizeof(reader->section) - 1);
@@ -166,6 +166,12 @@ static int on_key(void *context, const char *section, const char *key, const cha
 		key, section);
 }
 
+static int on_key(void *context, const char *section, const char *key, const char *value)
+{
+	struct rsmd_config_reader *reader = context;
+	return on_setting(reader, section, key, value) && rsmd_config_note(reader, section, key, value);
+}
+
 /* A source of lines for inih, which does not tell their numbers. */
 struct lines {
 	FILE *file;
@@ -175,7 +181,7 @@ struct lines {
 static char *next_line(char *text, int size, void *context)
 {
 	struct lines *lines = context;
-	lines->reader->line++;
+	lines->reader->place.line++;
 	return fgets(text, size, lines->file);
 }
 
@@ -197,31 +203,52 @@ void rsmd_config_defaults(struct rsmd_config *config)
 	strcpy(config->controllers[0].type, "loopback");
 }
 
+/* One file. 0, or the line of the first error, or -1: no memory. */
+static int read_file(struct rsmd_config_reader *reader, size_t n, FILE *file)
+{
+	struct lines lines = {file, reader};
+	reader->place = (struct rsmd_config_place){.file = n};
+	reader->section[0] = '\0';
+	int line = ini_parse_stream(next_line, &lines, on_key, reader);
+	return ferror(file) && !line ? reader->place.line : line;
+}
+
+/* All files, and then the whole of them. */
+static bool read_files(struct rsmd_config_reader *reader, char *error, size_t size)
+{
+	struct rsmd_config *config = reader->config;
+	int line = 0;
+	for (size_t n = 0; n < config->file_count && !line; n++) {
+		FILE *file = fopen(config->files[n], "re");
+		if (!file) {
+			snprintf(error, size, "%s: %s", config->files[n], strerror(errno));
+			return false;
+		}
+		line = read_file(reader, n, file);
+		fclose(file);
+	}
+	if (!line && rsmd_config_resolve(reader))
+		return true;
+	const struct rsmd_config_place *at = reader->problem[0] ? &reader->problem_place : &reader->place;
+	if (line < 0)
+		snprintf(error, size, "%s: no memory", config->files[at->file]);
+	else
+		snprintf(error, size, "%s:%d: %s", config->files[at->file],
+			 reader->problem[0] ? at->line : line,
+			 reader->problem[0] ? reader->problem : "neither [section] nor key = value");
+	return false;
+}
+
 bool rsmd_config_read(struct rsmd_config *config, const char *path, bool must_exist, char *error, size_t size)
 {
 	struct rsmd_config_reader reader = {.config = config};
-	struct lines lines = {fopen(path, "re"), &reader};
-	if (!lines.file) {
-		if (errno == ENOENT && !must_exist)
-			return true;
-		snprintf(error, size, "%s: %s", path, strerror(errno));
-		return false;
-	}
-	int line = ini_parse_stream(next_line, &lines, on_key, &reader);
-	fclose(lines.file);
-	if (!line && !rsmd_config_resolve(&reader))
-		line = reader.problem_line;
-	free(reader.peer_lines);
+	bool done =
+		rsmd_config_files(config, path, must_exist, error, size) && read_files(&reader, error, size);
+	free(reader.peers);
 	free(reader.paths);
-	if (!line)
-		return true;
-	rsmd_config_clear(config);
-	if (line < 0)
-		snprintf(error, size, "%s: no memory", path);
-	else
-		snprintf(error, size, "%s:%d: %s", path, line,
-			 reader.problem[0] ? reader.problem : "neither [section] nor key = value");
-	return false;
+	if (!done)
+		rsmd_config_clear(config);
+	return done;
 }
 
 void rsmd_config_clear(struct rsmd_config *config)
@@ -231,6 +258,7 @@ void rsmd_config_clear(struct rsmd_config *config)
 	free(config->peers);
 	config->peers = NULL;
 	config->peer_count = 0;
+	rsmd_config_forget(config);
 }
 
 const struct rsmd_controller *rsmd_config_controller(const struct rsmd_config *config, const char *name)

@@ -40,6 +40,14 @@ struct rsmd_config_peer {
 	size_t path_count;
 };
 
+/* One line of a file that was believed: for `rsm config`, which tells where a value came from. */
+struct rsmd_config_setting {
+	char *section, *key, *value; /* owned; as they were written */
+	size_t file;                 /* index into files */
+	int line;
+	bool superseded; /* the same key of the same section is there again, later */
+};
+
 struct rsmd_config {
 	uint32_t node_id;
 	char node_name[RSMD_NAME_MAX];
@@ -64,13 +72,20 @@ struct rsmd_config {
 	uint64_t metrics_interval_ms;           /* between two writes of it; 15000 */
 	struct sockaddr_storage metrics_listen; /* of loopback; for HTTP */
 	socklen_t metrics_listen_length;        /* 0: none */
+
+	/* config_origin.c: what was read, in its order; a later setting of the same key is the one that counts. */
+	char **files; /* owned */
+	size_t file_count;
+	struct rsmd_config_setting *settings; /* owned */
+	size_t setting_count;
 };
 
 void rsmd_config_defaults(struct rsmd_config *config);
 
 /*
- * Reads `path` over what config holds. A missing file is an error only with `must_exist`. False: error holds
- * "file:line: what is wrong".
+ * Reads `path`, and behind it the files path.d/NAME.conf in the order of their names, over what config holds; a later file
+ * may change what an earlier one said of the same controller or peer. A missing file is an error only with
+ * `must_exist`. False: error holds "file:line: what is wrong".
  */
 bool rsmd_config_read(struct rsmd_config *config, const char *path, bool must_exist, char *error,
 		      size_t size);
@@ -83,6 +98,10 @@ size_t rsmd_config_make_private(struct rsmd_config *config);
 
 /* Frees what it owns. After a file that was refused there is nothing left. */
 void rsmd_config_clear(struct rsmd_config *config);
+
+/* The setting that counts, or NULL: the default does. */
+const struct rsmd_config_setting *rsmd_config_setting(const struct rsmd_config *config, const char *section,
+						      const char *key);
 
 /* The controller of that name (case does not matter), or NULL. */
 const struct rsmd_controller *rsmd_config_controller(const struct rsmd_config *config, const char *name);

@@ -163,17 +163,9 @@ static bool set_loop(struct rsmd_config_reader *reader, size_t n, const char *va
 	return rsmd_config_yes(reader, "loop", value, &reader->config->controllers[n].loop);
 }
 
-/* All controllers have one pool of threads: the largest number counts. */
 static bool set_threads(struct rsmd_config_reader *reader, size_t n, const char *value)
 {
-	uint32_t threads;
-	(void)n;
-	if (!rsmd_config_bounded(reader, "threads", value, 1, THREADS_MAX, &threads))
-		return false;
-	if (!reader->threads || threads > reader->config->threads)
-		reader->config->threads = threads;
-	reader->threads = true;
-	return true;
+	return rsmd_config_bounded(reader, "threads", value, 1, THREADS_MAX, &reader->threads[n]);
 }
 
 static const struct {
@@ -197,16 +189,17 @@ static bool controller_find(struct rsmd_config_reader *reader, const char *title
 		return rsmd_config_wrong(
 			reader, "[controller %.64s]: loopback always exists and cannot be configured", title);
 	const struct rsmd_controller *known = rsmd_config_controller(config, name);
-	if (known && begins)
-		return rsmd_config_wrong(reader, "controller %s is there twice", name);
 	*n = known ? (size_t)(known - config->controllers) : config->controller_count;
+	if (known && begins && reader->controllers[*n].file == reader->place.file)
+		return rsmd_config_wrong(reader, "controller %s is there twice", name);
+	if (begins)
+		reader->controllers[*n] = reader->place;
 	if (known)
 		return true;
 	if (config->controller_count == 1 + RSMD_CONTROLLERS_MAX)
 		return rsmd_config_wrong(reader, "more than %d controllers", RSMD_CONTROLLERS_MAX);
 	config->controller_count++;
 	strcpy(config->controllers[*n].name, name);
-	reader->controller_lines[*n] = reader->line;
 	return true;
 }
 
@@ -238,18 +231,25 @@ static bool peer_find(struct rsmd_config_reader *reader, const char *title, bool
 					 title);
 	for (*n = 0; *n < config->peer_count; ++*n)
 		if (config->peers[*n].node == node)
-			return !begins || rsmd_config_wrong(reader, "peer %u is there twice", (uint32_t)node);
+			break;
+	if (*n < config->peer_count) {
+		if (begins && reader->peers[*n].file == reader->place.file)
+			return rsmd_config_wrong(reader, "peer %u is there twice", (uint32_t)node);
+		if (begins)
+			reader->peers[*n] = reader->place;
+		return true;
+	}
 	struct rsmd_config_peer *peers = realloc(config->peers, (*n + 1) * sizeof(*peers));
 	if (!peers)
 		return rsmd_config_wrong(reader, "no memory for another peer");
 	config->peers = peers;
-	int *lines = realloc(reader->peer_lines, (*n + 1) * sizeof(*lines));
-	if (!lines)
+	struct rsmd_config_place *places = realloc(reader->peers, (*n + 1) * sizeof(*places));
+	if (!places)
 		return rsmd_config_wrong(reader, "no memory for another peer");
-	reader->peer_lines = lines;
+	reader->peers = places;
 	memset(&peers[*n], 0, sizeof(*peers));
 	peers[*n].node = (uint32_t)node;
-	lines[*n] = reader->line;
+	places[*n] = reader->place;
 	config->peer_count++;
 	return true;
 }
@@ -257,7 +257,7 @@ static bool peer_find(struct rsmd_config_reader *reader, const char *title, bool
 /* Any other key of a peer is a controller: where the peer is on it. */
 static bool peer_path(struct rsmd_config_reader *reader, size_t n, const char *key, const char *value)
 {
-	struct rsmd_config_named named = {.peer = n, .line = reader->line};
+	struct rsmd_config_named named = {.peer = n, .place = reader->place};
 	uint32_t node = reader->config->peers[n].node;
 	if (!controller_name(key, named.controller))
 		return rsmd_config_wrong(
@@ -269,10 +269,16 @@ static bool peer_path(struct rsmd_config_reader *reader, size_t n, const char *k
 		return rsmd_config_wrong(reader,
 					 "%s = %.80s: ADDRESS:PORT or [IPv6]:PORT is expected, both numeric",
 					 key, value);
-	for (size_t i = 0; i < reader->path_count; i++)
-		if (reader->paths[i].peer == n && !strcmp(reader->paths[i].controller, named.controller))
+	for (size_t i = 0; i < reader->path_count; i++) {
+		struct rsmd_config_named *known = &reader->paths[i];
+		if (known->peer != n || strcmp(known->controller, named.controller))
+			continue;
+		if (known->place.file == reader->place.file)
 			return rsmd_config_wrong(reader, "peer %u has two addresses on %s; one is expected",
 						 node, named.controller);
+		*known = named; /* a later file says better */
+		return true;
+	}
 	struct rsmd_config_named *paths = realloc(reader->paths, (reader->path_count + 1) * sizeof(*paths));
 	if (!paths)
 		return rsmd_config_wrong(reader, "no memory for another path");
@@ -299,7 +305,7 @@ bool rsmd_config_on_peer(struct rsmd_config_reader *reader, const char *title, b
 static bool resolve_controller(struct rsmd_config_reader *reader, size_t n)
 {
 	struct rsmd_controller *controller = &reader->config->controllers[n];
-	reader->line = reader->controller_lines[n];
+	reader->place = reader->controllers[n];
 	if (!controller->type[0])
 		return rsmd_config_wrong(reader, "controller %s has no type: add type = local or type = tcp",
 					 controller->name);
@@ -321,7 +327,7 @@ static bool resolve_path(struct rsmd_config_reader *reader, const struct rsmd_co
 	struct rsmd_config *config = reader->config;
 	struct rsmd_config_peer *peer = &config->peers[named->peer];
 	const struct rsmd_controller *controller = rsmd_config_controller(config, named->controller);
-	reader->line = named->line;
+	reader->place = named->place;
 	if (!controller || !controller->address_length)
 		return rsmd_config_wrong(
 			reader,
@@ -348,7 +354,7 @@ static bool resolve_peer(struct rsmd_config_reader *reader, size_t n)
 {
 	const struct rsmd_config *config = reader->config;
 	const struct rsmd_config_peer *peer = &config->peers[n];
-	reader->line = reader->peer_lines[n];
+	reader->place = reader->peers[n];
 	if (peer->node == config->node_id)
 		return rsmd_config_wrong(reader,
 					 "peer %u has this node's own number: give one of them another id",
@@ -366,8 +372,20 @@ static bool resolve_peer(struct rsmd_config_reader *reader, size_t n)
 	return true;
 }
 
+/* All controllers have one pool of threads: the largest number counts. */
+static void resolve_threads(struct rsmd_config_reader *reader)
+{
+	uint32_t most = 0;
+	for (size_t i = 1; i < reader->config->controller_count; i++)
+		if (reader->threads[i] > most)
+			most = reader->threads[i];
+	if (most)
+		reader->config->threads = most;
+}
+
 bool rsmd_config_resolve(struct rsmd_config_reader *reader)
 {
+	resolve_threads(reader);
 	for (size_t i = 1; i < reader->config->controller_count; i++)
 		if (!resolve_controller(reader, i))
 			return false;

@@ -5,28 +5,35 @@
 
 #include "rsmd/config.h"
 
+/* Where something stands. */
+struct rsmd_config_place {
+	size_t file; /* index into the configuration's files */
+	int line;
+};
+
 /* A path that a peer section names: its controller may come later in the file. */
 struct rsmd_config_named {
 	size_t peer;
 	char controller[RSMD_NAME_MAX];
 	struct sockaddr_storage address;
 	socklen_t address_length;
-	int line;
+	struct rsmd_config_place place;
 };
 
 /* inih goes on after an error; the first one counts. */
 struct rsmd_config_reader {
 	struct rsmd_config *config;
-	char problem[256]; /* "" while all is well */
-	int line;          /* that is being read */
-	int problem_line;
+	char problem[256];              /* "" while all is well */
+	struct rsmd_config_place place; /* that is being read */
+	struct rsmd_config_place problem_place;
 	char section[RSMD_NAME_MAX + 32]; /* of the key before */
 
-	int controller_lines[1 + RSMD_CONTROLLERS_MAX]; /* where each begins */
+	struct rsmd_config_place
+		controllers[1 + RSMD_CONTROLLERS_MAX];  /* where each begins, in the last file */
 	uint16_t ports[1 + RSMD_CONTROLLERS_MAX];       /* 0: not given */
-	bool threads;                                   /* a number was given */
+	uint32_t threads[1 + RSMD_CONTROLLERS_MAX];     /* 0: not given */
 	const char *tcp_only[1 + RSMD_CONTROLLERS_MAX]; /* a key that only tcp controllers have, or NULL */
-	int *peer_lines;                                /* owned */
+	struct rsmd_config_place *peers;                /* as controllers; owned */
 	struct rsmd_config_named *paths;                /* owned */
 	size_t path_count;
 };
@@ -60,6 +67,16 @@ bool rsmd_config_on_controller(struct rsmd_config_reader *reader, const char *ti
 			       const char *key, const char *value);
 bool rsmd_config_on_peer(struct rsmd_config_reader *reader, const char *title, bool begins, const char *key,
 			 const char *value);
+
+/*
+ * config_origin.c. The files to read: `path`, if it is there or must be, and what lies in path.d. False: no memory, or path.d
+ * cannot be read, and the error says so. A setting that was believed is noted; false: no memory.
+ */
+bool rsmd_config_files(struct rsmd_config *config, const char *path, bool must_exist, char *error,
+		       size_t size);
+bool rsmd_config_note(struct rsmd_config_reader *reader, const char *section, const char *key,
+		      const char *value);
+void rsmd_config_forget(struct rsmd_config *config);
 
 /* After the last line: finds the controllers that peers name, and what is missing. */
 bool rsmd_config_resolve(struct rsmd_config_reader *reader);

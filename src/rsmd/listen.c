@@ -135,6 +135,10 @@ static bool from_systemd(void)
 		listen_fd = SD_LISTEN_FDS_START;
 		fcntl(listen_fd, F_SETFL, O_NONBLOCK);
 		inherited = true;
+		socklen_t size = sizeof(address);
+		if (getsockname(listen_fd, (struct sockaddr *)&address, &size) || address.sun_path[0] != '/')
+			address.sun_path[0] = '\0';
+		address.sun_path[sizeof(address.sun_path) - 1] = '\0';
 	}
 #endif
 	return inherited;
@@ -170,6 +174,12 @@ bool rsmd_listen_open(const char *path, int lock_fd, char *error, size_t size)
 	}
 	base_fd_close(&fd);
 	return done;
+}
+
+const char *rsmd_listen_path(bool *from_outside)
+{
+	*from_outside = inherited;
+	return address.sun_path;
 }
 
 /* Accepts what waits. False: not now, the kernel has no room. */

@@ -19,6 +19,9 @@ bool rsmd_listen_default_path(bool private_daemon, char *path, size_t size);
  */
 bool rsmd_listen_open(const char *path, int lock_fd, char *error, size_t size);
 
+/* Where it listens, "" if that is not known (a socket without a name); `from_outside`: the socket came from systemd. */
+const char *rsmd_listen_path(bool *from_outside);
+
 /* Accepts from now on; an idle private daemon ends the loop after its time. */
 bool rsmd_listen_start(void);
 

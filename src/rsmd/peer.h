@@ -71,9 +71,11 @@ struct rsmd_peer {
 	uint64_t seen_time_ns;
 	uint64_t arrived_ns;    /* newest beat of ours that the peer has seen: our clock in it */
 	uint64_t round_trip_ns; /* of the newest answered beat */
-	uint64_t changed_ns;    /* when `state` changed (base_clock_ns) */
-	uint64_t hello_ns;      /* when our hello was sent (CLOCK_BOOTTIME): the first beat */
-	uint64_t lost_ns;       /* when the path was lost, or we started (CLOCK_BOOTTIME) */
+	int64_t clock_ahead_ns; /* the peer's wall clock against ours, in the newest beat that tells it */
+	bool clock_known;
+	uint64_t changed_ns; /* when `state` changed (base_clock_ns) */
+	uint64_t hello_ns;   /* when our hello was sent (CLOCK_BOOTTIME): the first beat */
+	uint64_t lost_ns;    /* when the path was lost, or we started (CLOCK_BOOTTIME) */
 	bool silent; /* lost, but the aways have to wait until the other side has fenced for certain */
 	struct rsmd_timer *away_timer; /* of what waits for a path that is down */
 

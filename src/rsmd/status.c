@@ -16,6 +16,8 @@
 #include "rsmd/knock.h"
 #include "rsmd/metrics.h"
 #include "rsmd/recorder.h"
+#include "rsmd/status_config.h"
+#include "rsmd/status_health.h"
 #include "rsmd/status_nodes.h"
 
 static double seconds_since(uint64_t ns)
@@ -217,6 +219,10 @@ RSMD_HANDLER(rsmd_status_tell)
 		told = tell_segments();
 	} else if (!strcmp(asked->what, "nodes")) {
 		told = rsmd_status_nodes();
+	} else if (!strcmp(asked->what, "config")) {
+		told = rsmd_status_config();
+	} else if (!strcmp(asked->what, "health")) {
+		told = rsmd_status_health();
 	} else if (!strcmp(asked->what, "metrics")) {
 		told = tell_metrics();
 	} else if (!strcmp(asked->what, "segment")) {
@@ -227,10 +233,11 @@ RSMD_HANDLER(rsmd_status_tell)
 					   rsmd_server.config.node_id);
 		told = tell_segment(export, asker);
 	} else {
-		return base_refuse(RSMERR_BAD_ADDR,
-				   "status of \"%.64s\" was asked; status, segments, segment, nodes, "
-				   "metrics and events are known",
-				   asked->what);
+		return base_refuse(
+			RSMERR_BAD_ADDR,
+			"status of \"%.64s\" was asked; status, segments, segment, nodes, metrics, events, "
+			"config and health are known",
+			asked->what);
 	}
 	answer->text = told ? json_dumps(told, JSON_COMPACT) : NULL;
 	json_decref(told);

@@ -5,15 +5,11 @@ if(BATS)
   add_test(NAME system.tool COMMAND ${BATS} ${CMAKE_CURRENT_LIST_DIR}/tool.bats)
   set_tests_properties(system.tool PROPERTIES TIMEOUT 120 LABELS system
     ENVIRONMENT "RSM=$<TARGET_FILE:rsm>;RSMD=$<TARGET_FILE:rsmd>;LIBRSM=$<TARGET_FILE:librsm>")
-  add_test(NAME system.tool_perf COMMAND ${BATS} ${CMAKE_CURRENT_LIST_DIR}/tool_perf.bats)
-  set_tests_properties(system.tool_perf PROPERTIES TIMEOUT 240 LABELS system
-    ENVIRONMENT "RSM=$<TARGET_FILE:rsm>;RSMD=$<TARGET_FILE:rsmd>")
-  add_test(NAME system.tool_nodes COMMAND ${BATS} ${CMAKE_CURRENT_LIST_DIR}/tool_nodes.bats)
-  set_tests_properties(system.tool_nodes PROPERTIES TIMEOUT 120 LABELS system
-    ENVIRONMENT "RSM=$<TARGET_FILE:rsm>;RSMD=$<TARGET_FILE:rsmd>")
-  add_test(NAME system.tool_watch COMMAND ${BATS} ${CMAKE_CURRENT_LIST_DIR}/tool_watch.bats)
-  set_tests_properties(system.tool_watch PROPERTIES TIMEOUT 120 LABELS system
-    ENVIRONMENT "RSM=$<TARGET_FILE:rsm>;RSMD=$<TARGET_FILE:rsmd>")
+  foreach(part perf nodes watch doctor completion)
+    add_test(NAME system.tool_${part} COMMAND ${BATS} ${CMAKE_CURRENT_LIST_DIR}/tool_${part}.bats)
+    set_tests_properties(system.tool_${part} PROPERTIES TIMEOUT 240 LABELS system
+      ENVIRONMENT "RSM=$<TARGET_FILE:rsm>;RSMD=$<TARGET_FILE:rsmd>;LIBRSM=$<TARGET_FILE:librsm>")
+  endforeach()
 else()
   message(WARNING "bats is missing: the tool is not tested")
 endif()
@@ -23,3 +19,8 @@ if(BATS)
   set_tests_properties(system.examples PROPERTIES TIMEOUT 180 LABELS system ENVIRONMENT
     "RSM=$<TARGET_FILE:rsm>;RSMD=$<TARGET_FILE:rsmd>;EXAMPLES=$<TARGET_FILE_DIR:example_exporter>")
 endif()
+# The full-screen view, on a pseudo terminal.
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
+add_test(NAME system.top COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/top.py)
+set_tests_properties(system.top PROPERTIES TIMEOUT 120 LABELS system ENVIRONMENT
+  "RSM=$<TARGET_FILE:rsm>;RSMD=$<TARGET_FILE:rsmd>;LIBRSM=$<TARGET_FILE:librsm>;PYTHONDONTWRITEBYTECODE=1")

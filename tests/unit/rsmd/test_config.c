@@ -6,8 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -265,7 +267,126 @@ static void test_files(void **state)
 	rsmd_config_defaults(&defaults);
 	if (!rsmd_config_read(&config, EXAMPLE, true, error, sizeof(error)))
 		fail_msg("%s", error);
-	assert_memory_equal(&config, &defaults, sizeof(config));
+	assert_memory_equal(&config, &defaults, offsetof(struct rsmd_config, files));
+	rsmd_config_clear(&config);
+}
+
+/* A directory of files, by name; they end up in one configuration. */
+static char directory[32];
+
+static void write_file(const char *name, const char *text)
+{
+	char path[96];
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	FILE *file = fopen(path, "we");
+	assert_non_null(file);
+	assert_int_equal(fputs(text, file) < 0, 0);
+	assert_int_equal(fclose(file), 0);
+}
+
+static int make_directory(void **state)
+{
+	char drop_ins[64];
+	(void)state;
+	strcpy(directory, "/tmp/rsm-config.XXXXXX");
+	if (!mkdtemp(directory))
+		return -1;
+	snprintf(drop_ins, sizeof(drop_ins), "%s/rsmd.conf.d", directory);
+	return mkdir(drop_ins, 0700);
+}
+
+static int remove_directory(void **state)
+{
+	static const char *const names[] = {
+		"rsmd.conf.d/.hidden.conf", "rsmd.conf.d/10-b.conf", "rsmd.conf.d/20-a.conf",
+		"rsmd.conf.d/note.txt",     "rsmd.conf.d",           "rsmd.conf"};
+	char path[96];
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s", directory, names[i]);
+		remove(path);
+	}
+	rsmd_config_clear(&config);
+	return rmdir(directory);
+}
+
+static bool read_directory(bool must_exist)
+{
+	char path[96];
+	snprintf(path, sizeof(path), "%s/rsmd.conf", directory);
+	rsmd_config_clear(&config);
+	rsmd_config_defaults(&config);
+	return rsmd_config_read(&config, path, must_exist, error, sizeof(error));
+}
+
+static void origin(const char *section, const char *key, const char *value, const char *file, int line)
+{
+	const struct rsmd_config_setting *setting = rsmd_config_setting(&config, section, key);
+	assert_non_null(setting);
+	assert_string_equal(setting->value, value);
+	assert_non_null(strstr(config.files[setting->file], file));
+	assert_int_equal(setting->line, line);
+}
+
+static void test_drop_ins(void **state)
+{
+	(void)state;
+	write_file("rsmd.conf", "[node]\nid = 7\nname = seven\n[cluster]\nkey-file = /k\n" TCP0
+				"threads = 9\n[peer 2]\nname = two\ntcp0 = 10.0.0.2\n");
+	write_file("rsmd.conf.d/20-a.conf", "[node]\nname = last\n");
+	write_file("rsmd.conf.d/10-b.conf", "# more\n[node]\nname = first\n[controller TCP0]\nthreads = 4\n"
+					    "[peer 2]\ntcp0 = 10.0.0.3:99\n[peer 3]\ntcp0 = 10.0.0.4\n");
+	write_file("rsmd.conf.d/.hidden.conf", "nonsense\n");
+	write_file("rsmd.conf.d/note.txt", "nonsense\n");
+	if (!read_directory(true))
+		fail_msg("%s", error);
+	assert_int_equal(config.file_count, 3);
+	assert_int_equal(config.node_id, 7);
+	assert_string_equal(config.node_name, "last");
+	assert_int_equal(config.threads, 4); /* of the controller, not the largest ever said */
+	assert_int_equal(config.peer_count, 2);
+	assert_int_equal(config.peers[0].path_count, 1);
+	const struct sockaddr_in *where = (const void *)&config.peers[0].paths[0].address;
+	assert_int_equal(ntohs(where->sin_port), 99);
+	origin("node", "id", "7", "/rsmd.conf", 2);
+	origin("node", "name", "last", "/20-a.conf", 2);
+	origin("controller tcp0", "threads", "4", "/10-b.conf", 5);
+	origin("peer 2", "name", "two", "/rsmd.conf", 11);
+	assert_null(rsmd_config_setting(&config, "node", "idle-exit"));
+}
+
+static void test_drop_in_errors(void **state)
+{
+	(void)state;
+	write_file("rsmd.conf", "[node]\nid = 7\n");
+	write_file("rsmd.conf.d/10-b.conf", "[node]\n\nspeed = 1\n");
+	assert_false(read_directory(true));
+	assert_non_null(strstr(error, "/rsmd.conf.d/10-b.conf:3: unknown key speed"));
+	write_file("rsmd.conf.d/10-b.conf", "[node]\nid = 8\nnonsense\n");
+	assert_false(read_directory(true));
+	assert_non_null(strstr(error, "/rsmd.conf.d/10-b.conf:3: neither"));
+	/* What is wrong only with the whole is told where it was said last. */
+	write_file("rsmd.conf.d/10-b.conf", "[controller tcp0]\ntype = tcp\n");
+	assert_false(read_directory(true));
+	assert_non_null(strstr(error, "/rsmd.conf.d/10-b.conf:2: controller tcp0 has no address"));
+	write_file("rsmd.conf.d/20-a.conf", "[controller tcp0]\naddress = 10.0.0.1\n[controller tcp0]\n");
+	if (!read_directory(true))
+		fail_msg("%s", error);
+	write_file("rsmd.conf.d/20-a.conf", "[controller tcp0]\naddress = 10.0.0.1\n[node]\nid = 3\n"
+					    "[controller tcp0]\nport = 1\n");
+	assert_false(read_directory(true));
+	assert_non_null(strstr(error, "/rsmd.conf.d/20-a.conf:6: controller tcp0 is there twice"));
+}
+
+/* The file may be missing, its directory counts all the same. */
+static void test_drop_ins_alone(void **state)
+{
+	(void)state;
+	write_file("rsmd.conf.d/10-b.conf", "[node]\nid = 9\n");
+	assert_false(read_directory(true));
+	assert_true(read_directory(false));
+	assert_int_equal(config.node_id, 9);
+	origin("node", "id", "9", "/10-b.conf", 2);
 }
 
 int main(void)
@@ -280,6 +401,9 @@ int main(void)
 		cmocka_unit_test(test_metrics),
 		cmocka_unit_test(test_metrics_errors),
 		cmocka_unit_test(test_files),
+		cmocka_unit_test_setup_teardown(test_drop_ins, make_directory, remove_directory),
+		cmocka_unit_test_setup_teardown(test_drop_in_errors, make_directory, remove_directory),
+		cmocka_unit_test_setup_teardown(test_drop_ins_alone, make_directory, remove_directory),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
