@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 
@@ -14,6 +16,16 @@
 
 static enum rsmd_log_level log_level = RSMD_LOG_INFO;
 static bool log_prefix;
+
+/* Children of services inherit the variable, but not always the journal behind standard error. */
+static bool is_journal(void)
+{
+	const char *named = getenv("JOURNAL_STREAM");
+	unsigned long long device, inode;
+	struct stat found;
+	return named && sscanf(named, "%llu:%llu", &device, &inode) == 2 && !fstat(STDERR_FILENO, &found) &&
+	       found.st_dev == device && found.st_ino == inode;
+}
 
 void rsmd_log_open(void)
 {
@@ -28,7 +40,7 @@ void rsmd_log_open(void)
 	for (size_t i = 0; wanted && i < sizeof(names) / sizeof(names[0]); i++)
 		if (!strcmp(wanted, names[i].name))
 			log_level = names[i].level;
-	log_prefix = getenv("JOURNAL_STREAM") != NULL;
+	log_prefix = is_journal();
 }
 
 __attribute__((format(printf, 2, 0))) static void write_line(enum rsmd_log_level level, const char *format,

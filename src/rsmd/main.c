@@ -19,6 +19,7 @@
 #include "rsmd/listen.h"
 #include "rsmd/log.h"
 #include "rsmd/loop.h"
+#include "rsmd/manager.h"
 #include "rsmd/peer.h"
 #include "rsmd/rsmd.h"
 #include "rsmd/start.h"
@@ -174,6 +175,7 @@ static bool serve(const struct options *options, char *error, size_t size)
 	rsmd_log(RSMD_LOG_INFO, "release %s, node %u, serves", RSM_RELEASE, rsmd_server.config.node_id);
 	rsmd_start_ready();
 	rsmd_loop_run();
+	rsmd_manager_stopping();
 	rsmd_gate_close();
 	rsmd_peers_close();
 	rsmd_listen_close();
