@@ -20,6 +20,7 @@ release=$(sed -n 's/^project(rsm VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)
 	exit 1
 }
 # What the build needs is named twice, for this machine and for those who build the package.
+# shellcheck disable=SC2013
 for package in $(awk '$1 == "build" { print $2 }' build-tools/packages.txt); do
 	case $package in gcc | make | libc6-dev) continue ;; esac # part of build-essential
 	grep -q "^ $package\b" debian/control || {
