@@ -3,13 +3,14 @@
 
 function(rsm_check name)
   add_test(NAME check.${name} COMMAND ${ARGN})
-  set_tests_properties(check.${name} PROPERTIES LABELS check TIMEOUT 120)
+  set_tests_properties(check.${name} PROPERTIES LABELS check TIMEOUT 240)
 endfunction()
 
 foreach(subject includes sizes licences format spelling scripts)
   rsm_check(${subject} ${CMAKE_SOURCE_DIR}/build-tools/check-${subject}.sh ${CMAKE_SOURCE_DIR})
 endforeach()
 rsm_check(symbols ${CMAKE_SOURCE_DIR}/build-tools/check-symbols.sh $<TARGET_FILE:librsm> ${CMAKE_SOURCE_DIR}/include)
+rsm_check(manual ${CMAKE_SOURCE_DIR}/build-tools/check-manual.py ${CMAKE_SOURCE_DIR})
 rsm_check(checks ${CMAKE_SOURCE_DIR}/build-tools/test-checks.sh)
 
 # A program outside needs the sanitizer of the library that it links: only the plain build is installed.

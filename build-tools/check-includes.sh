@@ -21,8 +21,10 @@ BEGIN {
 	only["gnutls/gnutls.h"] = "^src/wire/tls\\.c$"
 	only["gnutls/crypto.h"] = "^src/wire/tls\\.c$"
 	only["systemd/sd-daemon.h"] = "^src/rsmd/manager\\.c$"
+	only["microhttpd.h"] = "^src/rsmd/metrics_http\\.c$"
 	only["ini.h"] = "^src/rsmd/config\\.c$"
 	only["jansson.h"] = "^(src/(rsmd|rsm)|tests)/"
+	only["sys/sdt.h"] = "^src/base/probe\\.h$"
 	only["protobuf-c/protobuf-c.h"] = "^(src/(wire|lib|rsmd)|tests)/"
 }
 function complain(text) { print FILENAME ":" FNR ": " text; bad = 1 }

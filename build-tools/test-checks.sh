@@ -25,9 +25,9 @@ fresh() {
 
 # expect RESULT(pass|fail) CHECK: what the check says of the tree
 expect() {
-	"$tools/check-$2.sh" "$tree" >"$tree.log" 2>&1 && found=pass || found=fail
+	"$(ls "$tools/check-$2."*)" "$tree" >"$tree.log" 2>&1 && found=pass || found=fail
 	if [ "$found" != "$1" ]; then
-		echo "check-$2.sh should $1 here ($3):" >&2
+		echo "check-$2 should $1 here ($3):" >&2
 		cat "$tree.log" >&2
 		failed=1
 	fi
@@ -82,5 +82,97 @@ symbols pass "rsm_get_controller rsmx_version" librsm.so.2
 symbols fail "rsm_get_controller rsmx_version" librsm.so.3
 symbols fail "rsm_get_controller" librsm.so.2
 symbols fail "rsm_get_controller rsmx_version rsm_secret" librsm.so.2
+
+# A manual of one function. Each word of the header, of the code and of the pages that is changed makes the check fail.
+manual() {
+	fresh
+	mkdir -p "$tree/man" "$tree/include/sys/rsm"
+	printf '/*\n * rsmapi.h - all\n */\n\n/*\n * Opens.\n *   RSMERR_BAD  it is NULL\n */\nint rsm_get(char *name);\n' >"$tree/include/rsmapi.h"
+	printf '/* rsm/ext.h */\n' >"$tree/include/rsm/ext.h"
+	printf '#define RSMERR_BAD 3\n#define RSMERR_ODD 4\n' >"$tree/include/sys/rsm/rsm_common.h"
+	: >"$tree/include/sys/rsm/rsmapi_common.h"
+	printf 'global:\n\trsm_get;\n' >"$tree/src/lib/librsm.map"
+	printf 'CODE(RSMERR_BAD, "it is bad"),\nCODE(RSMERR_ODD, "it is odd"),\n' >"$tree/src/base/reason.c"
+	echo 'char *s = getenv("RSM_PLACE");' >>"$tree/src/lib/good.c"
+	cat >"$tree/man/rsm_get.3rsm.scd" <<-'END'
+		rsm_get(3rsm)
+
+		# NAME
+
+		rsm_get - get it
+
+		# SYNOPSIS
+
+		```
+		#include <rsmapi.h>
+
+		int rsm_get(char *name);
+		```
+
+		Link with _-lrsm_.
+
+		# DESCRIPTION
+
+		It gets.
+
+		# RETURN VALUES
+
+		None.
+
+		# ERRORS
+
+		*RSMERR_BAD*
+		> _name_ is NULL.
+
+		# EXAMPLES
+
+		```
+		int main(void)
+		{
+		    return 0;
+		}
+		```
+
+		# ATTRIBUTES
+
+		MT-Safe
+
+		# SEE ALSO
+
+		rsm-errors(7), rsm-environment(7)
+	END
+	sed -i 's/^> /\t/' "$tree/man/rsm_get.3rsm.scd"
+	printf 'rsm-errors(7)\n\n# NAME\n\nrsm-errors - errors\n\n*RSMERR_BAD* (3): it is bad\n\tBad.\n\n*RSMERR_ODD* (4): it is odd\n\tOdd.\n\n# SEE ALSO\n\nrsm_get(3rsm)\n' >"$tree/man/rsm-errors.7.scd"
+	printf 'rsm-environment(7)\n\n# NAME\n\nrsm-environment - variables\n\n*RSM_PLACE*\n\tA place.\n\n# SEE ALSO\n\nrsm_get(3rsm)\n' >"$tree/man/rsm-environment.7.scd"
+}
+# unmanual FILE EXPRESSION: what sed makes of the file makes the check fail
+unmanual() {
+	manual
+	cp "$tree/$1" "$tree/before"
+	sed -i -E "$2" "$tree/$1"
+	if cmp -s "$tree/before" "$tree/$1"; then
+		echo "$2 changes nothing in $1" >&2
+		failed=1
+	fi
+	expect fail manual "$1: $2"
+}
+manual
+expect pass manual "unbroken tree"
+unmanual src/lib/librsm.map 's/rsm_get/&;\n\trsm_new/'
+unmanual include/rsmapi.h 's/^int rsm_get.*/&\nint rsm_more(void);/'
+unmanual include/rsmapi.h 's/char \*name/char *title/'
+unmanual include/rsmapi.h 's/RSMERR_BAD/&, RSMERR_ODD/'
+unmanual include/rsmapi.h 's/RSMERR_BAD/None/'
+unmanual man/rsm_get.3rsm.scd 's/^\*RSMERR_BAD/*RSMERR_ODD/'
+unmanual man/rsm_get.3rsm.scd 's/^# ATTRIBUTES/# OTHERS/'
+unmanual man/rsm_get.3rsm.scd 's/rsm-errors\(7\), /&rsm_lost(3rsm), /'
+unmanual man/rsm_get.3rsm.scd 's/It gets/& rsm_nothing/'
+unmanual man/rsm_get.3rsm.scd 's/return 0/return zero/'
+unmanual man/rsm_get.3rsm.scd 's/^It gets/*It gets/'
+unmanual man/rsm-errors.7.scd 's/\(4\)/(5)/'
+unmanual man/rsm-errors.7.scd 's/it is odd/it is even/'
+unmanual man/rsm-errors.7.scd '/ODD/d'
+unmanual man/rsm-environment.7.scd 's/RSM_PLACE/RSM_OTHER/'
+unmanual src/lib/good.c 's/"RSM_PLACE"/name/'
 
 exit $failed

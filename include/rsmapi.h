@@ -10,7 +10,10 @@
  *              locations stay unchanged, unless stated.
  * Threads      Every function is MT-Safe. One rsmapi_barrier_t must not be used by two threads at once. To
  *              free a handle while another thread uses it is an error of the application. No function is
- *              async-signal-safe.
+ *              async-signal-safe. Cancellation points are rsm_intr_signal_wait_pollfd and, while it reads,
+ *              rsm_get_segmentid_range; no other.
+ * Handlers     Signal handlers end waits (RSMERR_INTERRUPTED): rsm_intr_signal_wait, its pollfd form, and a connect
+ *              to another node. They end no other call.
  * Blocking     A call that needs the node's service (rsmd) waits for its answer: microseconds as a rule, 30
  *              seconds at the most, and 10 to start it. Data calls between processes of one host block only
  *              while the exporter moves the memory (another segment over it is withdrawn or overlaps it), 60
@@ -22,7 +25,13 @@
  *              milliseconds.
  * Resources    RSMERR_INSUFFICIENT_MEM and RSMERR_INSUFFICIENT_RESOURCES (segment slots, ids, descriptors;
  *              limits in rsmd.conf) can be had from every call that makes something. RSMERR_INTERNAL_ERROR
- *              is a fault of the library.
+ *              is a fault of the library or of rsmd.
+ * Service      RSMERR_CTLR_NOT_PRESENT [project]: a call needs the rsmd that its handle was made with, and that
+ *              rsmd has gone; free the handle. A call that begins a conversation with rsmd
+ *              (rsm_get_controller, rsm_get_interconnect_topology, and after the end of an earlier one
+ *              rsm_memseg_export_create and rsm_memseg_import_connect) returns it if none can be reached, and
+ *              RSMERR_BAD_LIBRARY_VERSION or, from a private rsmd of another user, RSMERR_PERM_DENIED.
+ *              Data calls and barriers need rsmd only when the exporter's memory has moved.
  * Aborted      An import handle is aborted when its segment is unpublished or destroyed, the exporter's
  *              process or node ends, or the path to that node is lost. It never recovers. Its mappings stay
  *              valid addresses: stores vanish, loads give undefined values. It still has to be unmapped and
@@ -117,15 +126,16 @@ void rsm_free_interconnect_topology(rsm_topology_t *topology_data);
  * Memory that is shared already is exported in place (shared anonymous memory that nobody else maps counts as
  * private). What cannot be shared is refused with RSMERR_BAD_ADDR.
  *
- * flags: RSM_ALLOW_REBIND permits rsm_memseg_export_rebind; RSM_CREATE_SEG_DONTWAIT refuses rather than
- * waits when resources are short. Other bits are ignored.
+ * flags: RSM_ALLOW_REBIND permits rsm_memseg_export_rebind; RSM_CREATE_SEG_DONTWAIT is accepted, and this
+ * library refuses rather than waits when resources are short in any case. Other bits are ignored.
  *
  *   RSMERR_BAD_CTLR_HNDL           invalid controller handle
  *   RSMERR_BAD_SEG_HNDL            memseg is NULL; from here on *memseg is NULL on error
  *   RSMERR_BAD_ADDR                vaddr is NULL
  *   RSMERR_BAD_LENGTH              size is 0
  *   RSMERR_BAD_MEM_ALIGNMENT       vaddr or size is not a multiple of attr_page_size
- *   RSMERR_BAD_LENGTH              size exceeds attr_max_export_segment_size
+ *   RSMERR_BAD_ADDR                the range reaches beyond the address space
+ *   RSMERR_BAD_LENGTH              size exceeds attr_max_export_segment_size (not on loopback)
  *   RSMERR_INSUFFICIENT_MEM        no memory
  *   RSMERR_INSUFFICIENT_RESOURCES  no descriptor, or max-segments of the node reached
  *   RSMERR_CTLR_NOT_PRESENT        the controller has gone
@@ -159,7 +169,7 @@ int rsm_memseg_export_destroy(rsm_memseg_export_handle_t memseg);
  *   RSMERR_REBIND_NOT_ALLOWED      created without RSM_ALLOW_REBIND
  *   RSMERR_NOT_CREATOR             another process created the segment
  *   RSMERR_BAD_LENGTH              size is not the segment's
- *   RSMERR_INTERRUPTED             a signal handler ran while the call waited
+ *   RSMERR_INTERRUPTED             not returned: nothing is waited for [project]
  *   (RSM_SUCCESS                   vaddr is the present address)
  *   RSMERR_BAD_ADDR                vaddr is not page-aligned
  *   RSMERR_INSUFFICIENT_MEM        max-exported-memory would be exceeded; both ranges count during the call
@@ -203,7 +213,7 @@ int rsm_memseg_export_publish(rsm_memseg_export_handle_t memseg, rsm_memseg_id_t
  *   RSMERR_BAD_SEG_HNDL       invalid handle
  *   RSMERR_SEG_NOT_PUBLISHED  it is not published
  *   RSMERR_NOT_CREATOR        another process created the segment
- *   RSMERR_INTERRUPTED        a signal handler ran while the call waited; the segment is still published
+ *   RSMERR_INTERRUPTED        not returned: nothing is waited for [project]
  *   RSMERR_CTLR_NOT_PRESENT   rsmd is gone [project]
  *   RSMERR_INSUFFICIENT_MEM, RSMERR_INSUFFICIENT_RESOURCES  the segment is unpublished, but no memory was
  *                             left to take away what former importers may hold [project]
@@ -220,7 +230,7 @@ int rsm_memseg_export_unpublish(rsm_memseg_export_handle_t memseg);
  *   RSMERR_BAD_ACL            access_list is NULL though its length is not 0
  *   RSMERR_NOT_CREATOR        another process created the segment
  *   RSMERR_BAD_ACL            as for rsm_memseg_export_publish
- *   RSMERR_INTERRUPTED        a signal handler ran while the call waited for another republish
+ *   RSMERR_INTERRUPTED        not returned: nothing is waited for [project]
  *   RSMERR_INSUFFICIENT_MEM, RSMERR_INSUFFICIENT_RESOURCES
  * Source: manual rsm_memseg_export_publish.
  */
@@ -290,10 +300,10 @@ int rsm_memseg_import_disconnect(rsm_memseg_import_handle_t im_memseg);
  *   RSMERR_BARRIER_UNINITIALIZED  implicit mode, and the handle has no barrier
  *   RSMERR_CONN_ABORTED           the connection is aborted [project: in explicit mode too], or was aborted
  *                                 during an implicit transfer, whatever else happened
- *   RSMERR_BARRIER_OPEN_FAILED    implicit mode: the interconnect refused to begin
- *   RSMERR_BARRIER_FAILURE        implicit mode: the interconnect failed meanwhile, or the exporter's memory
- *                                 (a file that was cut short) is not there
- *   RSMERR_INSUFFICIENT_RESOURCES the segment could not be mapped inside the library
+ *   RSMERR_BARRIER_OPEN_FAILED    not returned: no transport of this release refuses to begin
+ *   RSMERR_BARRIER_FAILURE        the exporter's memory (a file that was cut short) is not there, has been moving
+ *                                 for a minute, or could not be mapped where it moved to
+ *   RSMERR_INSUFFICIENT_RESOURCES the memory has moved, and no descriptor is left for its new place
  * Source: manual rsm_memseg_import_get, rsm_memseg_import_put; whole segment and any right: project.
  */
 
@@ -356,7 +366,9 @@ int rsm_memseg_import_put(rsm_memseg_import_handle_t im_memseg, off_t offset, vo
  *   RSMERR_BAD_LENGTH               the range exceeds that of the local memory handle
  *   RSMERR_BAD_OFFSET               the range exceeds the segment
  *   RSMERR_CONN_ABORTED             the connection is aborted
- *   RSMERR_BARRIER_FAILURE, RSMERR_REMOTE_NODE_UNREACHABLE, RSMERR_INTERRUPTED, RSMERR_INSUFFICIENT_RESOURCES
+ *   RSMERR_BARRIER_FAILURE, RSMERR_INSUFFICIENT_RESOURCES  as for rsm_memseg_import_put
+ *   RSMERR_REMOTE_NODE_UNREACHABLE  the exporter's node did not take the event
+ *   RSMERR_INTERRUPTED              not returned: signal handlers do not end the call
  * Source: manual rsm_memseg_import_putv; checks: project.
  */
 int rsm_memseg_import_putv(rsm_scat_gath_t *sg_io);
@@ -414,8 +426,9 @@ int rsm_free_localmemory_handle(rsmapi_controller_handle_t handle, rsm_localmemo
  *   RSMERR_CONN_ABORTED            the connection is aborted
  *   RSMERR_BAD_PERMS               the connection lacks a right of perm
  *   RSMERR_INSUFFICIENT_RESOURCES  mappings or address space are short
- *   RSMERR_MAP_FAILED              impossible for another reason: the segment is on another node. get and put
- *                                  (rsm_memseg_import_get, rsm_memseg_import_put) reach it
+ *   RSMERR_MAP_FAILED              impossible for another reason: the segment is on another node, where get and put
+ *                                  (rsm_memseg_import_get, rsm_memseg_import_put) reach it; the system refuses the
+ *                                  address or the memory
  * Source: manual rsm_memseg_import_map.
  */
 int rsm_memseg_import_map(rsm_memseg_import_handle_t im_memseg, void **address, rsm_attribute_t attr,
@@ -439,7 +452,7 @@ int rsm_memseg_import_unmap(rsm_memseg_import_handle_t im_memseg);
  *
  *   RSMERR_BAD_SEG_HNDL      invalid handle
  *   RSMERR_BAD_BARRIER_PTR   barrier is NULL
- *   RSMERR_INSUFFICIENT_MEM  no memory
+ *   RSMERR_INSUFFICIENT_MEM  not returned: no memory is needed
  * Source: manual rsm_memseg_import_init_barrier.
  */
 int rsm_memseg_import_init_barrier(rsm_memseg_import_handle_t im_memseg, rsm_barrier_type_t type,
@@ -452,7 +465,7 @@ int rsm_memseg_import_init_barrier(rsm_memseg_import_handle_t im_memseg, rsm_bar
  *
  *   RSMERR_BAD_BARRIER_PTR        barrier is NULL
  *   RSMERR_BARRIER_UNINITIALIZED  not initialised, destroyed, or its handle was disconnected
- *   RSMERR_BARRIER_OPEN_FAILED    the interconnect refused
+ *   RSMERR_BARRIER_OPEN_FAILED    not returned: no transport of this release refuses to begin
  * Source: manual rsm_memseg_import_open_barrier.
  */
 int rsm_memseg_import_open_barrier(rsmapi_barrier_t *barrier);
@@ -465,7 +478,9 @@ int rsm_memseg_import_open_barrier(rsmapi_barrier_t *barrier);
  *   RSMERR_BARRIER_UNINITIALIZED  not initialised, destroyed, or its handle was disconnected
  *   RSMERR_BARRIER_NOT_OPENED     not open
  *   RSMERR_CONN_ABORTED           the connection is aborted
- *   RSMERR_BARRIER_FAILURE        the interconnect failed
+ *   RSMERR_BARRIER_FAILURE        the interconnect failed; or the exporter's memory moved during the span, so
+ *                                 that stores through a mapping may be lost (close) [project]
+ *   RSMERR_INSUFFICIENT_RESOURCES the memory has moved, and no descriptor is left for its new place
  * Source: manual rsm_memseg_import_order_barrier; abort is checked: project.
  */
 int rsm_memseg_import_order_barrier(rsmapi_barrier_t *barrier);
@@ -550,7 +565,8 @@ int rsm_intr_signal_wait(void *memseg, int timeout);
  *   RSMERR_INTERRUPTED             a signal handler ran
  *   RSMERR_BAD_ADDR                fds cannot be read
  *   RSMERR_BAD_ARGS_ERRORS         nfds exceeds the limit of descriptors
- *   RSMERR_INSUFFICIENT_RESOURCES, RSMERR_INSUFFICIENT_MEM
+ *   RSMERR_INSUFFICIENT_MEM        the system has none for poll
+ *   RSMERR_INSUFFICIENT_RESOURCES  not returned
  * After an error *numfdsp is 0. Source: manual rsm_intr_signal_wait_pollfd.
  */
 int rsm_intr_signal_wait_pollfd(struct pollfd fds[], nfds_t nfds, int timeout, int *numfdsp);

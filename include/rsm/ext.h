@@ -101,12 +101,35 @@ const char *rsmx_version(const char **daemon);
 
 /*
  * State of this node as JSON text, for tools: what = "status" (node, limits, clients), "segments" (every published
- * segment), "segment" (one, by id, with its importers), "nodes" (the paths to other nodes). `*json` is malloc'ed, the caller frees it. The text holds
+ * segment), "segment" (one, by id, with its importers), "nodes" (the paths to other nodes), "events" (the newest life
+ * events of the node, and for root and rsmd's own user the newest log lines, oldest first), "metrics" (the key "text" holds
+ * them in the text format of Prometheus). `*json` is malloc'ed, the caller frees it. The text holds
  * "schema": 1 and only grows. Processes of other users are shown as well.
  * May start a private rsmd; blocks for one answer of rsmd. RSMERR_BAD_ADDR: what or json NULL, or unknown what.
  * RSMERR_CTLR_NOT_PRESENT: no rsmd answers and none could be started. RSMERR_SEG_NOT_PUBLISHED: no such segment. RSMERR_INSUFFICIENT_MEM. Source: project.
  */
 int rsmx_status(const char *what, rsm_memseg_id_t segment_id, char **json);
+
+/*
+ * Gives a descriptor on which the life events of this node arrive from now on: clients that come and go, segments that are published,
+ * replaced and withdrawn, connections that are made, refused, ended and aborted, paths to other nodes. Each is a
+ * line of JSON, at most 1000 bytes with its newline, in one piece:
+ *     {"schema":1,"seq":7,"time":1700000000.123456,"event":"publish","node":1,"segment":"0x400000","pid":4711,...}
+ * doc/observability.md lists the events and their keys; both only grow. `seq` counts the events of this rsmd; `time` is in
+ * seconds since 1970. Events of all users are told, as rsmx_status does.
+ *
+ * *fd is the reading end of a pipe, close-on-exec; the caller owns it, waits by poll(2) (POLLIN) and ends it by close(2). Reading
+ * blocks unless the caller sets O_NONBLOCK, which concerns nobody else. One read may return several lines, or a part of one. A
+ * reader that is slow delays nobody: what does not fit into the pipe (64 KiB) is lost, and "lost" with its "count" says so
+ * before the next line. End of file: rsmd, or this process's conversation with it, has ended. A forked child may read
+ * it, but the events are the parent's: they end with it.
+ *
+ * May start a private rsmd; blocks for one answer of rsmd. On failure *fd is -1. RSMERR_BAD_ADDR: fd is NULL.
+ * RSMERR_CTLR_NOT_PRESENT: no rsmd answers and none could be started. RSMERR_BAD_LIBRARY_VERSION: an rsmd older than 2.1.0.
+ * RSMERR_INSUFFICIENT_RESOURCES: this process has 8 such descriptors, or the node 64 (16 of these are kept for root and
+ * rsmd's own user), or there is no descriptor left. RSMERR_INSUFFICIENT_MEM. Source: project. Since 2.1.0.
+ */
+int rsmx_watch(int *fd);
 
 #ifdef __GNUC__
 #pragma GCC visibility pop

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Time that never goes back, in nanoseconds. */
+/* Time in nanoseconds; but for the time of day it never goes back. */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 
@@ -18,6 +18,14 @@ static inline uint64_t base_clock_boot_ns(void)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* The time of day, for people and other programs; it may be set back. */
+static inline uint64_t base_clock_real_ns(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 

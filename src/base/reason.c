@@ -8,11 +8,14 @@
 
 #include <sys/rsm/rsm_common.h>
 
+#include "base/probe.h"
+
 static _Thread_local char reason[BASE_REASON_MAX];
 static _Thread_local const char *plain; /* a fixed text instead of `reason`, or NULL */
 
 /* The text is made aside first: an argument may be base_reason() itself. errno stays the caller's. */
-__attribute__((format(printf, 2, 0))) static void reason_set(int error, const char *format, va_list arguments)
+__attribute__((format(printf, 3, 0))) static void reason_set(int code, int error, const char *format,
+							     va_list arguments)
 {
 	char text[BASE_REASON_MAX];
 	char buffer[128];
@@ -24,6 +27,7 @@ __attribute__((format(printf, 2, 0))) static void reason_set(int error, const ch
 		text[0] = '\0';
 	if (error && used < sizeof(text) - 1)
 		snprintf(text + used, sizeof(text) - used, ": %s", strerror_r(error, buffer, sizeof(buffer)));
+	BASE_PROBE2(error, code, text);
 	memcpy(reason, text, sizeof(reason));
 	plain = NULL;
 	errno = kept;
@@ -31,6 +35,7 @@ __attribute__((format(printf, 2, 0))) static void reason_set(int error, const ch
 
 int base_refuse_plain(int code, const char *text)
 {
+	BASE_PROBE2(error, code, text);
 	plain = text;
 	return code;
 }
@@ -40,7 +45,7 @@ int base_refuse(int code, const char *format, ...)
 	va_list arguments;
 
 	va_start(arguments, format);
-	reason_set(0, format, arguments);
+	reason_set(code, 0, format, arguments);
 	va_end(arguments);
 	return code;
 }
@@ -50,7 +55,7 @@ int base_refuse_errno(int code, int error, const char *format, ...)
 	va_list arguments;
 
 	va_start(arguments, format);
-	reason_set(error, format, arguments);
+	reason_set(code, error, format, arguments);
 	va_end(arguments);
 	return code;
 }

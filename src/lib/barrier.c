@@ -4,6 +4,7 @@
  * handle, a mark with the open flag, and what the transport's begin gave at open. Nothing points to it, so it may vanish at
  * any time; a span that was open then ends with its import.
  */
+#include "base/probe.h"
 #include "lib/lib.h"
 
 #define MARK 0x5ba0u /* gnum of an initialised barrier; +1 while open */
@@ -65,6 +66,7 @@ int rsm_memseg_import_init_barrier(rsm_memseg_import_handle_t im_memseg, rsm_bar
 
 int rsm_memseg_import_open_barrier(rsmapi_barrier_t *barrier)
 {
+	BASE_PROBE1(barrier_open, barrier);
 	struct span span = span_of(barrier, false);
 	if (span.import == NULL)
 		return span.code;
@@ -76,6 +78,7 @@ int rsm_memseg_import_open_barrier(rsmapi_barrier_t *barrier)
 
 int rsm_memseg_import_order_barrier(rsmapi_barrier_t *barrier)
 {
+	BASE_PROBE1(barrier_order, barrier);
 	struct span span = span_of(barrier, true);
 	if (span.import == NULL)
 		return span.code;
@@ -84,6 +87,7 @@ int rsm_memseg_import_order_barrier(rsmapi_barrier_t *barrier)
 
 int rsm_memseg_import_close_barrier(rsmapi_barrier_t *barrier)
 {
+	BASE_PROBE1(barrier_close, barrier);
 	struct span span = span_of(barrier, true);
 	if (span.import == NULL)
 		return span.code;

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/probe.h"
 #include "lib/import.h"
 
 #define PENDING_NS     30000000000u /* how long another node's answer is waited for; rsmd gives up before */
@@ -254,10 +255,12 @@ int rsm_memseg_import_connect(rsmapi_controller_handle_t controller, rsm_node_id
 			      rsm_memseg_import_handle_t *im_memseg)
 {
 	int state;
+	BASE_PROBE3(connect_start, node_id, segment_id, perm);
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	lib_lock();
 	int code = import_connect(controller, node_id, segment_id, perm, im_memseg);
 	lib_unlock();
+	BASE_PROBE3(connect_done, node_id, segment_id, code);
 	pthread_setcancelstate(state, NULL);
 	return code;
 }

@@ -216,6 +216,7 @@ static int hello_take(const Wire__HelloReply *hello, struct wire_packet *packet)
 		return code;
 	if (hello->has_userfaultfd)
 		lib_daemon.userfaultfd_device = base_fd_above_stdio(wire_packet_take(packet, 1));
+	lib_daemon.features = hello->features;
 	lib_daemon.node_id = hello->node_id;
 	lib_daemon.max_segments = hello->max_segments;
 	lib_daemon.max_exported_bytes = hello->max_exported_bytes;

@@ -26,6 +26,7 @@ struct lib_daemon {
 		*status; /* the table, read-only, never unmapped: imports may outlive rsmd */
 	uint32_t status_slots;
 	int userfaultfd_device; /* /dev/userfaultfd as rsmd opened it, or -1 */
+	uint64_t features;      /* WIRE_FEATURE_*: what this rsmd knows beyond release 2.0 */
 	char release[32];
 	size_t controller_count;
 	struct lib_daemon_controller {

@@ -2,6 +2,7 @@
 /* publish, republish, unpublish (rsmapi.md 3.3). */
 #include <stdlib.h>
 
+#include "base/probe.h"
 #include "lib/lib.h"
 #include "lib/withdraw.h"
 
@@ -120,9 +121,11 @@ static int export_publish(rsm_memseg_export_handle_t memseg, rsm_memseg_id_t *se
 int rsm_memseg_export_publish(rsm_memseg_export_handle_t memseg, rsm_memseg_id_t *segment_id,
 			      rsmapi_access_entry_t access_list[], uint_t access_list_length)
 {
+	BASE_PROBE1(publish_start, memseg);
 	lib_lock();
 	int code = export_publish(memseg, segment_id, access_list, access_list_length);
 	lib_unlock();
+	BASE_PROBE2(publish_done, memseg, code);
 	return code;
 }
 

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/cpu.h"
+#include "base/probe.h"
 #include "lib/lib.h"
 #include "segment/memfd.h"
 
@@ -192,6 +193,7 @@ static int post_to_importers(struct lib_export *export, uint_t flags)
 
 int rsm_intr_signal_post(void *memseg, uint_t flags)
 {
+	BASE_PROBE2(signal_post, memseg, flags);
 	struct lib_import *import = lib_import_find(memseg);
 	if (import != NULL)
 		return post_to_exporter(import, flags);
@@ -342,7 +344,7 @@ static int wait_for_event(struct lib_signal *signal, int timeout)
 	}
 }
 
-int rsm_intr_signal_wait(void *memseg, int timeout)
+static int signal_wait(void *memseg, int timeout)
 {
 	struct lib_signal *signal = lib_signal_find(memseg);
 	if (signal == NULL)
@@ -357,4 +359,12 @@ int rsm_intr_signal_wait(void *memseg, int timeout)
 			       ? base_refuse(RSMERR_CONN_ABORTED, "the exporter has withdrawn the segment")
 			       : base_refuse_plain(RSMERR_TIMEOUT, "no event is pending");
 	return wait_for_event(signal, timeout);
+}
+
+int rsm_intr_signal_wait(void *memseg, int timeout)
+{
+	BASE_PROBE2(signal_wait_start, memseg, timeout);
+	int code = signal_wait(memseg, timeout);
+	BASE_PROBE2(signal_wait_done, memseg, code);
+	return code;
 }

@@ -5,6 +5,7 @@
  */
 #include <unistd.h>
 
+#include "base/probe.h"
 #include "lib/lib.h"
 #include "segment/range.h"
 
@@ -216,10 +217,12 @@ static int transfer(rsm_scat_gath_t *sg, enum direction direction)
 
 int rsm_memseg_import_putv(rsm_scat_gath_t *sg_io)
 {
+	BASE_PROBE1(put_vector, sg_io);
 	return transfer(sg_io, PUT);
 }
 
 int rsm_memseg_import_getv(rsm_scat_gath_t *sg_io)
 {
+	BASE_PROBE1(get_vector, sg_io);
 	return transfer(sg_io, GET);
 }

@@ -6,13 +6,14 @@
 
 #include "rsm/tool.h"
 
-const char cmd_status_help[] = "Usage: rsm status [--json]\n"
+const char cmd_status_help[] = "Usage: rsm status [--json | --metrics]\n"
 			       "\n"
 			       "Prints this node, its daemon, the limits, what is in use, and the processes "
 			       "that talk to the daemon.\n"
 			       "\n"
-			       "  -j, --json  as JSON, \"schema\": 1\n"
-			       "  -h, --help  this text\n"
+			       "  -j, --json     as JSON, \"schema\": 1\n"
+			       "  -m, --metrics  what the daemon counts, in the text format of Prometheus\n"
+			       "  -h, --help     this text\n"
 			       "\n"
 			       "Example:\n"
 			       "  RSM_SOCKET=/run/rsm/rsmd.sock rsm status\n";
@@ -42,17 +43,22 @@ const char cmd_show_help[] = "Usage: rsm show [--json] [NODE:]ID\n"
 			     "Example:\n"
 			     "  rsm show 0x400000\n";
 
-/* The options that all three have. Returns -1 to go on, else the exit code. */
-static int parse(const struct tool_command *command, int argc, char **argv, bool *as_json)
+/* The options that all three have; as_metrics is NULL where that is none. Returns -1 to go on, else the exit code. */
+static int parse(const struct tool_command *command, int argc, char **argv, bool *as_json, bool *as_metrics)
 {
-	static const struct option options[] = {
-		{"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
-	for (int option; (option = getopt_long(argc, argv, "jh", options, NULL)) != -1;) {
+	static const struct option options[] = {{"json", no_argument, NULL, 'j'},
+						{"metrics", no_argument, NULL, 'm'},
+						{"help", no_argument, NULL, 'h'},
+						{NULL, 0, NULL, 0}};
+	for (int option; (option = getopt_long(argc, argv, "jmh", options, NULL)) != -1;) {
 		if (option == 'h')
 			return tool_help(command);
-		if (option != 'j')
+		if (option == 'j')
+			*as_json = true;
+		else if (option == 'm' && as_metrics)
+			*as_metrics = true;
+		else
 			return tool_usage_option(command, argv);
-		*as_json = true;
 	}
 	return -1;
 }
@@ -63,14 +69,31 @@ static void finish(char *text, json_t *tree)
 	free(text);
 }
 
+static int print_metrics(void)
+{
+	char *text;
+	json_t *tree;
+	int result = tool_status_load("metrics", 0, &text, &tree);
+	if (result != TOOL_OK)
+		return result;
+	const char *metrics = json_string_value(json_object_get(tree, "text"));
+	fputs(metrics ? metrics : "", stdout);
+	finish(text, tree);
+	return TOOL_OK;
+}
+
 int cmd_status(const struct tool_command *command, int argc, char **argv)
 {
-	bool as_json = false;
-	int result = parse(command, argc, argv, &as_json);
+	bool as_json = false, as_metrics = false;
+	int result = parse(command, argc, argv, &as_json, &as_metrics);
 	if (result >= 0)
 		return result;
 	if (optind != argc)
 		return tool_usage(command, "no argument expected, found '%s'", argv[optind]);
+	if (as_json && as_metrics)
+		return tool_usage(command, "--json and --metrics exclude each other");
+	if (as_metrics)
+		return print_metrics();
 	char *text;
 	json_t *tree;
 	result = tool_status_load("status", 0, &text, &tree);
@@ -119,7 +142,7 @@ static void print_segments(const json_t *segments)
 int cmd_ls(const struct tool_command *command, int argc, char **argv)
 {
 	bool as_json = false;
-	int result = parse(command, argc, argv, &as_json);
+	int result = parse(command, argc, argv, &as_json, NULL);
 	if (result >= 0)
 		return result;
 	if (optind != argc)
@@ -181,7 +204,7 @@ static int show_far(const struct tool_address *address, bool as_json)
 int cmd_show(const struct tool_command *command, int argc, char **argv)
 {
 	bool as_json = false;
-	int result = parse(command, argc, argv, &as_json);
+	int result = parse(command, argc, argv, &as_json, NULL);
 	if (result >= 0)
 		return result;
 	struct tool_address address;

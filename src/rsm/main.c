@@ -11,6 +11,7 @@ static const struct tool_command commands[] = {
 	{"ls", "the published segments", cmd_ls_help, cmd_ls},
 	{"show", "one segment with its importers", cmd_show_help, cmd_show},
 	{"nodes", "the other nodes and the paths to them", cmd_nodes_help, cmd_nodes},
+	{"watch", "what happens on this node, as it happens", cmd_watch_help, cmd_watch},
 	{"topo", "controllers of this node and where they lead", cmd_topo_help, cmd_topo},
 	{"ping", "round trips to the daemon of another node", cmd_ping_help, cmd_ping},
 	{"export", "publish a file's contents until interrupted", cmd_export_help, cmd_export},

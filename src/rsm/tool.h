@@ -33,6 +33,7 @@ int cmd_status(const struct tool_command *command, int argc, char **argv);
 int cmd_ls(const struct tool_command *command, int argc, char **argv);
 int cmd_show(const struct tool_command *command, int argc, char **argv);
 int cmd_nodes(const struct tool_command *command, int argc, char **argv);
+int cmd_watch(const struct tool_command *command, int argc, char **argv);
 int cmd_topo(const struct tool_command *command, int argc, char **argv);
 int cmd_ping(const struct tool_command *command, int argc, char **argv);
 int cmd_export(const struct tool_command *command, int argc, char **argv);
@@ -42,8 +43,8 @@ int cmd_perf(const struct tool_command *command, int argc, char **argv);
 int cmd_keygen(const struct tool_command *command, int argc, char **argv);
 int cmd_version(const struct tool_command *command, int argc, char **argv);
 
-extern const char cmd_status_help[], cmd_ls_help[], cmd_show_help[], cmd_nodes_help[], cmd_topo_help[],
-	cmd_ping_help[], cmd_export_help[], cmd_get_help[], cmd_put_help[], cmd_perf_help[],
+extern const char cmd_status_help[], cmd_ls_help[], cmd_show_help[], cmd_nodes_help[], cmd_watch_help[],
+	cmd_topo_help[], cmd_ping_help[], cmd_export_help[], cmd_get_help[], cmd_put_help[], cmd_perf_help[],
 	cmd_keygen_help[], cmd_version_help[];
 
 /* report.c: "rsm: <what was asked>: <why>" on standard error; the exit code is returned. */

@@ -81,3 +81,11 @@ int rsmd_access_decide(const struct rsmd_acl *acl, uid_t owner, gid_t group, con
 			   "it %u, asked was %u (4 read, 2 write)",
 			   who->uid, who->gid, kind_names[kind], owner, group, bits, digit, asked);
 }
+
+uint32_t rsmd_access_of_node(const struct rsmd_acl *acl, uint32_t node)
+{
+	for (size_t i = 0; i < acl->count; i++)
+		if (acl->entries[i].node == node)
+			return acl->entries[i].permission;
+	return acl->count ? 0 : acl->default_permission;
+}

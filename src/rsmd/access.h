@@ -47,4 +47,7 @@ int rsmd_access_check_list(const struct rsmd_acl_entry *entries, size_t count, b
 int rsmd_access_decide(const struct rsmd_acl *acl, uid_t owner, gid_t group, const struct rsmd_identity *who,
 		       uint32_t wanted, bool privileged);
 
+/* What the list grants to that node: the default bits, or its first entry for it. */
+uint32_t rsmd_access_of_node(const struct rsmd_acl *acl, uint32_t node);
+
 #endif

@@ -12,7 +12,9 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/reason.h"
+#include "rsmd/event.h"
 #include "rsmd/export.h"
+#include "rsmd/metrics.h"
 
 static struct rsmd_signals *signals_of(const struct rsmd_away *away)
 {
@@ -30,7 +32,7 @@ static void ask(struct rsmd_away *away)
 	wire__peer_connect__init(&asked);
 	struct rsmd_client *client = away->import.owner;
 	asked.away_id = away->import.id;
-	asked.segment_id = away->segment_id;
+	asked.segment_id = away->import.segment_id;
 	asked.permission = away->permission;
 	asked.uid = client->identity.uid;
 	asked.gid = client->identity.gid;
@@ -51,6 +53,8 @@ static void tell(struct rsmd_away *away)
 
 static void refuse(struct rsmd_away *away, int code, const char *reason)
 {
+	rsmd_event_import(away->import.told ? RSMD_EVENT_ABORT : RSMD_EVENT_REFUSE, &away->import, code,
+			  reason);
 	away->state = RSMD_AWAY_REFUSED;
 	away->code = code;
 	free(away->reason);
@@ -60,8 +64,9 @@ static void refuse(struct rsmd_away *away, int code, const char *reason)
 }
 
 /* In the order of a withdrawal: the data path sees the new generation first, then waiters wake up and see it, too. */
-static void abort_connected(struct rsmd_away *away)
+static void abort_connected(struct rsmd_away *away, int code, const char *reason)
 {
+	rsmd_event_import(RSMD_EVENT_ABORT, &away->import, code, reason);
 	struct segment_status *status = status_of(away);
 	uint64_t epoch = atomic_load(&status->epoch);
 	away->state = RSMD_AWAY_ABORTED;
@@ -74,12 +79,14 @@ static void abort_connected(struct rsmd_away *away)
 }
 
 /* One that the client has not fetched it never knew: that connect fails with `code`. */
-static void lose(struct rsmd_away *away, int code, const char *reason)
+static void lose(struct rsmd_away *away, enum rsmd_metrics_cause cause, int code, const char *reason)
 {
-	if (away->state == RSMD_AWAY_GRANTED && away->fetched)
-		abort_connected(away);
-	else if (away->state == RSMD_AWAY_GRANTED || away->state == RSMD_AWAY_ASKED)
+	if (away->state == RSMD_AWAY_GRANTED && away->fetched) {
+		abort_connected(away, code, reason);
+		rsmd_metrics.aborts[cause]++;
+	} else if (away->state == RSMD_AWAY_GRANTED || away->state == RSMD_AWAY_ASKED) {
 		refuse(away, code, reason); /* telling a second time does no harm */
+	}
 }
 
 static struct rsmd_away *away_find(const struct rsmd_peer *peer, uint64_t id)
@@ -177,7 +184,7 @@ int rsmd_away_connect(struct rsmd_client *client, const struct rsmd_controller *
 	if (!away)
 		return base_refuse(RSMERR_INSUFFICIENT_MEM, "rsmd has no memory for another import");
 	away->peer = peer;
-	away->segment_id = asked->segment_id;
+	away->import.segment_id = asked->segment_id;
 	away->permission = asked->permission;
 	int code = away_add(away, client);
 	if (code) {
@@ -197,6 +204,7 @@ int rsmd_away_connect(struct rsmd_client *client, const struct rsmd_controller *
 void rsmd_away_end(struct rsmd_away *away)
 {
 	struct rsmd_import *import = &away->import;
+	rsmd_event_import(RSMD_EVENT_DISCONNECT, import, 0, NULL);
 	/* Of one that was asked for and not answered yet rsmd_away_connected takes care. */
 	if (away->state == RSMD_AWAY_GRANTED)
 		disconnect(away->peer, away->guest_id);
@@ -235,6 +243,7 @@ static int answer_granted(struct rsmd_away *away, struct rsmd_answer *answer)
 	answer->body.connect.remote = remote;
 	answer->import = &away->import;
 	away->fetched = true;
+	rsmd_metrics_connect(peer->member.controller);
 	return RSM_SUCCESS;
 }
 
@@ -285,6 +294,7 @@ void rsmd_away_connected(struct rsmd_peer *peer, const Wire__PeerConnected *said
 	away->exporter_uid = said->exporter_uid;
 	away->ticket.id = said->ticket_id;
 	memcpy(away->ticket.secret, said->ticket_secret.data, sizeof(away->ticket.secret));
+	rsmd_event_import(RSMD_EVENT_CONNECT, &away->import, 0, NULL);
 	tell(away);
 }
 
@@ -292,7 +302,7 @@ void rsmd_away_aborted(struct rsmd_peer *peer, const Wire__PeerAborted *said)
 {
 	struct rsmd_away *away = away_find(peer, said->away_id);
 	if (away)
-		lose(away, RSMERR_SEG_NOT_PUBLISHED, said->reason);
+		lose(away, RSMD_METRICS_OWNER, RSMERR_SEG_NOT_PUBLISHED, said->reason);
 }
 
 void rsmd_away_signalled(struct rsmd_peer *peer, const Wire__PeerSignal *said)
@@ -321,7 +331,7 @@ void rsmd_aways_lose(struct rsmd_peer *peer, const char *reason)
 	snprintf(text, sizeof(text), "the path to node %u through %s was lost: %s", peer->member.node,
 		 peer->member.controller->name, reason);
 	for (struct rsmd_away *away = peer->aways; away; away = away->next)
-		lose(away, RSMERR_REMOTE_NODE_UNREACHABLE, text);
+		lose(away, RSMD_METRICS_PATH_LOST, RSMERR_REMOTE_NODE_UNREACHABLE, text);
 }
 
 void rsmd_aways_expire(struct rsmd_peer *peer)

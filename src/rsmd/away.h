@@ -23,7 +23,6 @@ struct rsmd_away {
 	struct rsmd_import import; /* owner the client, export NULL, away this */
 	struct rsmd_peer *peer;
 	enum rsmd_away_state state;
-	uint32_t segment_id;
 	uint32_t slot; /* in the status table */
 	uint32_t permission;
 	bool fetched; /* the client has the outcome */

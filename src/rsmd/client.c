@@ -16,15 +16,18 @@
 #include "base/fd.h"
 #include "base/reason.h"
 #include "rsmd/closer.h"
+#include "rsmd/event.h"
 #include "rsmd/export.h"
 #include "rsmd/identity.h"
 #include "rsmd/import.h"
 #include "rsmd/listen.h"
 #include "rsmd/log.h"
 #include "rsmd/loop.h"
+#include "rsmd/metrics.h"
 #include "rsmd/object.h"
 #include "rsmd/topology.h"
 #include "rsmd/unpack.h"
+#include "rsmd/watch.h"
 
 /* Descriptors in unread answers of one client: the kernel limits them for all of rsmd's together. */
 #define UNREAD_FDS_MAX (2 * WIRE_FDS_MAX)
@@ -56,6 +59,7 @@ static const struct {
 	[WIRE__REQUEST__BODY_TOPOLOGY] = {rsmd_topology_tell, false},
 	[WIRE__REQUEST__BODY_STATUS] = {rsmd_status_tell, false},
 	[WIRE__REQUEST__BODY_CONNECT_RESULT] = {rsmd_away_result, false},
+	[WIRE__REQUEST__BODY_WATCH] = {rsmd_watch_open, false},
 };
 
 void rsmd_answer_add_fd(struct rsmd_answer *answer, int fd, bool once)
@@ -92,6 +96,7 @@ static RSMD_HANDLER(hello)
 	Wire__HelloReply *body = &answer->body.hello;
 	wire__hello_reply__init(body);
 	body->version = WIRE_VERSION;
+	body->features = WIRE_FEATURE_WATCH;
 	body->release = release;
 	body->node_id = rsmd_server.config.node_id;
 	body->node_name = rsmd_server.config.node_name;
@@ -107,8 +112,7 @@ static RSMD_HANDLER(hello)
 		rsmd_answer_add_fd(answer, rsmd_server.userfaultfd, false);
 	answer->reply.body_case = WIRE__REPLY__BODY_HELLO;
 	answer->reply.hello = body;
-	rsmd_log(RSMD_LOG_DEBUG, "client pid %d uid %u program %s", (int)client->pid, client->identity.uid,
-		 client->program);
+	rsmd_event_client(RSMD_EVENT_CLIENT, client, 0, NULL);
 	return RSM_SUCCESS;
 }
 
@@ -223,6 +227,7 @@ static bool serve(struct rsmd_client *client, const Wire__Request *request, stru
 	wire__reply__init(&answer.reply);
 	answer.reply.id = request->id;
 	int code;
+	rsmd_metrics_request(kind);
 	if (client->refusal)
 		code = base_refuse(client->refusal, "%s", client->refusal_reason);
 	else if (fds_lost)
@@ -232,8 +237,10 @@ static bool serve(struct rsmd_client *client, const Wire__Request *request, stru
 	else
 		code = requests[kind].handle(client, request, packet, &answer);
 	bool go_on = code != RSMD_VIOLATION;
-	if (go_on && code)
+	if (go_on && code) {
+		rsmd_metrics_refusal(code);
 		answer_refuse(&answer, code);
+	}
 	if (go_on && !requests[kind].one_way)
 		go_on = answer_send(client, &answer);
 	answer_clear(&answer);
@@ -336,10 +343,9 @@ static void client_free(struct rsmd_client *client)
 /* It cannot be served, and learns why in the answer to its Hello. */
 static bool client_refuse(struct rsmd_client *client, int code)
 {
-	rsmd_log_offence("connection of pid %d uid %u refused: %s", (int)client->pid, client->identity.uid,
-			 base_reason());
 	client->refusal = code;
 	client->refusal_reason = strdup(base_reason());
+	rsmd_event_client(RSMD_EVENT_REFUSE, client, code, base_reason());
 	if (!client->refusal_reason || client->socket >= rsmd_fd_last())
 		return false;
 	if (!client->socket_watch)
@@ -365,6 +371,7 @@ void rsmd_client_accept(int socket)
 	}
 	DL_APPEND(rsmd_server.clients, client);
 	rsmd_server.client_count++;
+	rsmd_metrics.clients++;
 	rsmd_listen_busy();
 }
 
@@ -372,9 +379,7 @@ void rsmd_client_drop(struct rsmd_client *client)
 {
 	DL_DELETE(rsmd_server.clients, client);
 	rsmd_server.client_count--;
-	if (client->export_count || client->import_count)
-		rsmd_log(RSMD_LOG_DEBUG, "client pid %d ended with %zu exports and %zu imports",
-			 (int)client->pid, client->export_count, client->import_count);
+	rsmd_watchers_end(client);
 	while (client->imports)
 		rsmd_import_end(client->imports);
 	while (client->exports)
@@ -382,6 +387,8 @@ void rsmd_client_drop(struct rsmd_client *client)
 	while (client->objects)
 		rsmd_object_forget(client->objects);
 	rsmd_quota_give(client->reserved);
+	if (client->greeted)
+		rsmd_event_client(RSMD_EVENT_CLIENT_GONE, client, 0, NULL);
 	client_free(client);
 	if (!rsmd_server.client_count)
 		rsmd_listen_idle();

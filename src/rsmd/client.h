@@ -116,5 +116,6 @@ RSMD_HANDLER(rsmd_signal_pollfd);
 RSMD_HANDLER(rsmd_signal_ring);
 RSMD_HANDLER(rsmd_topology_tell);
 RSMD_HANDLER(rsmd_status_tell);
+RSMD_HANDLER(rsmd_watch_open);
 
 #endif

@@ -155,13 +155,15 @@ static int on_key(void *context, const char *section, const char *key, const cha
 		return rsmd_config_on_peer(reader, section + 5, begins, key, value);
 	if (!strcmp(section, "cluster"))
 		return rsmd_config_cluster(reader, key, value);
+	if (!strcmp(section, "metrics"))
+		return rsmd_config_metrics(reader, key, value);
 	if (!strcmp(section, "node"))
 		return on_node(reader, key, value);
-	return rsmd_config_wrong(reader,
-				 "%.64s in unknown section [%.64s]: [node], [cluster], [controller NAME] and "
-				 "[peer NUMBER] are "
-				 "known",
-				 key, section);
+	return rsmd_config_wrong(
+		reader,
+		"%.64s in unknown section [%.64s]: [node], [cluster], [controller NAME], [peer "
+		"NUMBER] and [metrics] are known",
+		key, section);
 }
 
 /* A source of lines for inih, which does not tell their numbers. */
@@ -187,6 +189,7 @@ void rsmd_config_defaults(struct rsmd_config *config)
 	config->userfaultfd = true;
 	config->dead_after_ms = 3000;
 	config->threads = 2;
+	config->metrics_interval_ms = 15000;
 	if (gethostname(config->node_name, sizeof(config->node_name) - 1))
 		strcpy(config->node_name, "localhost");
 	config->controller_count = 1;

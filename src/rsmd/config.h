@@ -58,6 +58,12 @@ struct rsmd_config {
 	uint32_t threads;       /* that serve data connections, 1..64; default 2 */
 	struct rsmd_config_peer *peers; /* owned */
 	size_t peer_count;
+
+	/* [metrics] */
+	char metrics_textfile[256];             /* "": none */
+	uint64_t metrics_interval_ms;           /* between two writes of it; 15000 */
+	struct sockaddr_storage metrics_listen; /* of loopback; for HTTP */
+	socklen_t metrics_listen_length;        /* 0: none */
 };
 
 void rsmd_config_defaults(struct rsmd_config *config);
@@ -70,8 +76,8 @@ bool rsmd_config_read(struct rsmd_config *config, const char *path, bool must_ex
 		      size_t size);
 
 /*
- * A private daemon serves one user of this host and has no part in a cluster: takes tcp controllers and peers out. Returns the
- * number of controllers that went.
+ * A private daemon serves one user of this host and has no part in a cluster: takes tcp controllers, peers and
+ * metrics out. Returns the number of controllers that went.
  */
 size_t rsmd_config_make_private(struct rsmd_config *config);
 

@@ -96,14 +96,14 @@ static void set_port(struct sockaddr_storage *address, uint16_t port)
 		((struct sockaddr_in6 *)address)->sin6_port = htons(port);
 }
 
-/* ADDR:PORT or [IPv6]:PORT; without a port the default one. */
-static bool parse_endpoint(const char *text, struct sockaddr_storage *address, socklen_t *length)
+bool rsmd_config_endpoint(const char *text, uint16_t port_default, struct sockaddr_storage *address,
+			  socklen_t *length)
 {
 	char host[128];
-	uint64_t port = PORT_DEFAULT;
+	uint64_t port = port_default;
 	const char *end = "";
 	if (parse_address(text, address, length)) {
-		set_port(address, PORT_DEFAULT);
+		set_port(address, port_default);
 		return true;
 	}
 	bool bracket = text[0] == '[';
@@ -265,7 +265,7 @@ static bool peer_path(struct rsmd_config_reader *reader, size_t n, const char *k
 			"unknown key %.64s in [peer %u]: name, and the names of this node's tcp controllers "
 			"with the peer's ADDRESS:PORT are known",
 			key, node);
-	if (!parse_endpoint(value, &named.address, &named.address_length))
+	if (!rsmd_config_endpoint(value, PORT_DEFAULT, &named.address, &named.address_length))
 		return rsmd_config_wrong(reader,
 					 "%s = %.80s: ADDRESS:PORT or [IPv6]:PORT is expected, both numeric",
 					 key, value);
@@ -394,5 +394,7 @@ size_t rsmd_config_make_private(struct rsmd_config *config)
 	free(config->peers);
 	config->peers = NULL;
 	config->peer_count = 0;
+	config->metrics_textfile[0] = '\0';
+	config->metrics_listen_length = 0;
 	return dropped;
 }

@@ -47,6 +47,13 @@ bool rsmd_config_bounded(struct rsmd_config_reader *reader, const char *key, con
 bool rsmd_config_time(struct rsmd_config_reader *reader, const char *key, const char *value, uint64_t *ms);
 bool rsmd_config_yes(struct rsmd_config_reader *reader, const char *key, const char *value, bool *result);
 
+/* ADDR:PORT or [IPv6]:PORT, numeric; without a port the default one. config_cluster.c */
+bool rsmd_config_endpoint(const char *text, uint16_t port_default, struct sockaddr_storage *address,
+			  socklen_t *length);
+
+/* config_metrics.c: section [metrics]. */
+bool rsmd_config_metrics(struct rsmd_config_reader *reader, const char *key, const char *value);
+
 /* config_cluster.c: sections [cluster], [controller NAME] and [peer N]; `title` is what follows the first word. */
 bool rsmd_config_cluster(struct rsmd_config_reader *reader, const char *key, const char *value);
 bool rsmd_config_on_controller(struct rsmd_config_reader *reader, const char *title, bool begins,

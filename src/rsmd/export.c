@@ -14,8 +14,9 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/reason.h"
+#include "rsmd/event.h"
 #include "rsmd/import.h"
-#include "rsmd/log.h"
+#include "rsmd/metrics.h"
 #include "rsmd/target.h"
 #include "segment/extent.h"
 #include "segment/memfd.h"
@@ -203,22 +204,23 @@ RSMD_HANDLER(rsmd_export_layout)
  * Ends a publication. The order matters: no new connect finds it, the data path sees the new generation, then
  * waiters wake up and see it too.
  */
-static void withdraw(struct rsmd_export *export)
+static void withdraw(struct rsmd_export *export, enum rsmd_metrics_cause cause)
 {
 	if (!export->segment_id)
 		return;
 	HASH_DELETE(hh_published, rsmd_server.published, export);
-	rsmd_log(RSMD_LOG_DEBUG, "segment 0x%x of pid %d withdrawn from %u importers", export->segment_id,
-		 (int)export->owner->pid, export->importers);
-	export->segment_id = 0;
-	free(export->acl.entries);
-	memset(&export->acl, 0, sizeof(export->acl));
+	rsmd_metrics.withdrawals[cause]++;
+	rsmd_metrics.aborts[cause] += export->importers;
 	struct segment_status *status = rsmd_export_status(export);
 	uint64_t epoch = atomic_load(&status->epoch);
 	atomic_store_explicit(&status->epoch,
 			      SEGMENT_EPOCH(SEGMENT_EPOCH_GENERATION(epoch) + 1, SEGMENT_EPOCH_LAYOUT(epoch)),
 			      memory_order_release);
 	epoch_wake(status);
+	rsmd_event_export(RSMD_EVENT_UNPUBLISH, export);
+	export->segment_id = 0;
+	free(export->acl.entries);
+	memset(&export->acl, 0, sizeof(export->acl));
 	for (uint32_t n = 1; n < export->signals.slot_count; n++)
 		if (export->signals.slots[n])
 			rsmd_import_abort(export->signals.slots[n]);
@@ -264,7 +266,7 @@ static void export_free(struct rsmd_export *export)
 
 void rsmd_export_end(struct rsmd_export *export)
 {
-	withdraw(export);
+	withdraw(export, RSMD_METRICS_EXPORTER_GONE);
 	export_free(export);
 }
 
@@ -274,7 +276,7 @@ RSMD_HANDLER(rsmd_export_destroy)
 	struct rsmd_export *export = rsmd_export_find(client, request->export_destroy->export_id);
 	if (!export)
 		return RSMERR_BAD_SEG_HNDL;
-	withdraw(export);
+	withdraw(export, RSMD_METRICS_WITHDRAWN);
 	list_exposed(export, answer);
 	export_free(export);
 	return RSM_SUCCESS;
@@ -289,7 +291,7 @@ RSMD_HANDLER(rsmd_export_unpublish)
 		return RSMERR_BAD_SEG_HNDL;
 	if (!export->segment_id)
 		return base_refuse(RSMERR_SEG_NOT_PUBLISHED, "the segment is not published");
-	withdraw(export);
+	withdraw(export, RSMD_METRICS_WITHDRAWN);
 	list_exposed(export, answer);
 	/*
 	 * Without room for new signal memory the old one stays: late events of former importers are the

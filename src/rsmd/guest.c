@@ -11,9 +11,11 @@
 #include "base/clock.h"
 #include "base/reason.h"
 #include "rsmd/data.h"
+#include "rsmd/event.h"
 #include "rsmd/export.h"
 #include "rsmd/log.h"
 #include "rsmd/loop.h"
+#include "rsmd/metrics.h"
 
 #define TICKET_NS   10000000000u
 #define STREAM_ROOM 65536u /* bytes that may wait in the stream before events are added up */
@@ -30,11 +32,31 @@ static void ticket_end(struct rsmd_guest *guest)
 	explicit_bzero(guest->ticket.secret, sizeof(guest->ticket.secret));
 }
 
+static uint64_t read_count(const _Atomic uint64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+void rsmd_guest_count(const struct rsmd_guest *guest, struct rsmd_peer_counts *counts)
+{
+	const struct rsmd_grant *grant = guest->grant;
+	counts->puts += read_count(&grant->puts);
+	counts->gets += read_count(&grant->gets);
+	counts->posts += read_count(&grant->posts);
+	counts->bytes_in += read_count(&grant->bytes_in);
+	counts->bytes_out += read_count(&grant->bytes_out);
+}
+
+/* If nobody told of an abort before, it is an ordinary disconnect. */
 static void guest_free(struct rsmd_guest *guest)
 {
 	struct rsmd_import *import = &guest->import;
+	rsmd_event_import(RSMD_EVENT_DISCONNECT, import, 0, NULL);
 	struct rsmd_export *export = import->export;
+	rsmd_grant_ref(guest->grant);
 	rsmd_grant_close(guest->grant); /* the fence */
+	rsmd_guest_count(guest, &guest->peer->counts);
+	rsmd_grant_unref(guest->grant);
 	rsmd_target_close(export);
 	ticket_end(guest);
 	rsmd_signals_give(&export->signals, import->signal_slot);
@@ -46,7 +68,8 @@ static void guest_free(struct rsmd_guest *guest)
 	free(guest);
 }
 
-void rsmd_guest_abort(struct rsmd_guest *guest, int code, const char *reason)
+/* Fences, tells the other node, frees. */
+static void guest_end(struct rsmd_guest *guest, int code, const char *reason)
 {
 	Wire__PeerAborted said;
 	wire__peer_aborted__init(&said);
@@ -60,10 +83,20 @@ void rsmd_guest_abort(struct rsmd_guest *guest, int code, const char *reason)
 	rsmd_peer_send(peer, WIRE__PEER_MESSAGE__BODY_ABORTED, &said);
 }
 
+void rsmd_guest_abort(struct rsmd_guest *guest, int code, const char *reason)
+{
+	rsmd_event_import(RSMD_EVENT_ABORT, &guest->import, code, reason);
+	guest_end(guest, code, reason);
+}
+
 void rsmd_guests_lose(struct rsmd_peer *peer)
 {
-	while (peer->guests)
+	rsmd_metrics.aborts[RSMD_METRICS_PATH_LOST] += peer->guest_count;
+	while (peer->guests) {
+		rsmd_event_import(RSMD_EVENT_ABORT, &peer->guests->import, RSMERR_REMOTE_NODE_UNREACHABLE,
+				  "the path to the importer's node was lost");
 		guest_free(peer->guests);
+	}
 	peer->events_wait = false;
 }
 
@@ -90,7 +123,10 @@ static void on_connection_end(uint64_t guest_id, const char *why)
 	if (why)
 		rsmd_log_offence("node %u pid %d uid %u program %s: data connection ended: %s",
 				 guest->peer->member.node, (int)guest->pid, guest->uid, guest->program, why);
-	rsmd_guest_abort(guest, RSMERR_CONN_ABORTED, why ? why : "its data connection ended");
+	if (why)
+		rsmd_guest_abort(guest, RSMERR_CONN_ABORTED, why);
+	else /* its process let go, or is gone: mostly this comes before its node tells */
+		guest_end(guest, RSMERR_CONN_ABORTED, "its data connection ended");
 }
 
 bool rsmd_guests_open(void)
@@ -195,6 +231,7 @@ static int guest_add(struct rsmd_guest *guest, struct rsmd_export *export)
 		return code;
 	}
 	import->export = export;
+	import->segment_id = export->segment_id;
 	DL_APPEND(guest->peer->guests, guest);
 	guest->peer->guest_count++;
 	rsmd_import_count(export, 1);
@@ -234,6 +271,21 @@ static int guest_make(struct rsmd_peer *peer, const Wire__PeerConnect *asked, st
 	return RSM_SUCCESS;
 }
 
+static void tell_refused(const struct rsmd_peer *peer, const Wire__PeerConnect *asked, int code)
+{
+	rsmd_event(&(struct rsmd_event){.kind = RSMD_EVENT_REFUSE,
+					.node = rsmd_server.config.node_id,
+					.segment = asked->segment_id,
+					.pid = asked->pid,
+					.uid = asked->uid,
+					.program = asked->program,
+					.importer = peer->member.node,
+					.access = asked->permission,
+					.code = code,
+					.reason = base_reason(),
+					.controller = peer->member.controller->name});
+}
+
 void rsmd_guest_connect(struct rsmd_peer *peer, const Wire__PeerConnect *asked)
 {
 	Wire__PeerConnected answer;
@@ -242,10 +294,16 @@ void rsmd_guest_connect(struct rsmd_peer *peer, const Wire__PeerConnect *asked)
 	struct rsmd_guest *guest = NULL;
 	answer.away_id = asked->away_id;
 	answer.code = (uint32_t)guest_make(peer, asked, &guest);
+	if (answer.code)
+		peer->counts.refusals++;
+	else
+		peer->counts.connects++;
 	if (answer.code) {
+		tell_refused(peer, asked, (int)answer.code);
 		snprintf(reason, sizeof(reason), "%s", base_reason());
 		answer.reason = reason;
 	} else if (guest) {
+		rsmd_event_import(RSMD_EVENT_CONNECT, &guest->import, 0, NULL);
 		const struct rsmd_export *export = guest->import.export;
 		answer.guest_id = guest->import.id;
 		answer.length = export->length;

@@ -48,6 +48,9 @@ void rsmd_guests_lose(struct rsmd_peer *peer);
 /* One event for each guest of the export, with the flags of the post. */
 void rsmd_guests_signal(struct rsmd_export *export, uint32_t flags);
 
+/* Adds what its data connection moved up to now. */
+void rsmd_guest_count(const struct rsmd_guest *guest, struct rsmd_peer_counts *counts);
+
 /* The stream has room again: sends the events that waited. */
 void rsmd_guests_flush(struct rsmd_peer *peer);
 

@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/reason.h"
 #include "rsmd/away.h"
-#include "rsmd/log.h"
+#include "rsmd/event.h"
 #include "rsmd/loop.h"
 #include "rsmd/peer_stream.h"
 #include "rsmd/rsmd.h"
@@ -110,9 +110,7 @@ void rsmd_hello_received(struct rsmd_peer *peer, const Wire__PeerHello *said)
 	peer->dead_after_ns = theirs * 1000000u > own ? theirs * 1000000u : own;
 	peer->said[0] = '\0';
 	rsmd_peer_set_state(peer, RSMD_PEER_ACTIVE);
-	rsmd_log(RSMD_LOG_INFO, "node %u (%s) through %s: active, release %s, dead after %llu ms",
-		 peer->member.node, peer->member.name, peer->member.controller->name, peer->release,
-		 (unsigned long long)(peer->dead_after_ns / 1000000u));
+	rsmd_event_peer(RSMD_EVENT_NODE_UP, peer, NULL);
 	rsmd_beat_start(peer);
 	rsmd_aways_ask(peer);
 }

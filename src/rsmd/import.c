@@ -10,8 +10,10 @@
 #include "base/fd.h"
 #include "base/reason.h"
 #include "rsmd/away.h"
+#include "rsmd/event.h"
 #include "rsmd/export.h"
 #include "rsmd/guest.h"
+#include "rsmd/metrics.h"
 #include "segment/memfd.h"
 
 struct rsmd_import *rsmd_import_find(const struct rsmd_client *client, uint64_t id)
@@ -32,11 +34,13 @@ void rsmd_import_count(struct rsmd_export *export, int32_t by)
 
 void rsmd_import_abort(struct rsmd_import *import)
 {
+	static const char reason[] = "the exporter withdrew the segment";
 	struct rsmd_export *export = import->export;
 	if (import->guest) {
-		rsmd_guest_abort(import->guest, RSMERR_CONN_ABORTED, "the exporter withdrew the segment");
+		rsmd_guest_abort(import->guest, RSMERR_CONN_ABORTED, reason);
 		return;
 	}
+	rsmd_event_import(RSMD_EVENT_ABORT, import, RSMERR_CONN_ABORTED, reason);
 	rsmd_signals_abort(&export->signals, import->signal_slot);
 	rsmd_signals_give(&export->signals, import->signal_slot);
 	if (import->doorbell >= 0)
@@ -51,6 +55,7 @@ void rsmd_import_end(struct rsmd_import *import)
 		rsmd_away_end(import->away);
 		return;
 	}
+	rsmd_event_import(RSMD_EVENT_DISCONNECT, import, 0, NULL);
 	if (import->export) {
 		rsmd_signals_give(&import->export->signals, import->signal_slot);
 		rsmd_import_count(import->export, -1);
@@ -193,6 +198,7 @@ static int import_add(struct rsmd_client *client, struct rsmd_export *export, ui
 	export->signals.handed = true;
 	import->owner = client;
 	import->export = export;
+	import->segment_id = export->segment_id;
 	import->granted = granted;
 	import->doorbell = -1;
 	DL_APPEND(client->imports, import);
@@ -216,15 +222,32 @@ static int connect_here(struct rsmd_client *client, const Wire__Connect *asked, 
 		return RSMERR_INTERNAL_ERROR;
 	answer->import = import; /* ended by client.c if any of the following, or sending, fails */
 	code = answer_layout(import, answer);
-	return code ? code : answer_signals(export, answer);
+	if (!code)
+		code = answer_signals(export, answer);
+	if (!code)
+		rsmd_event_import(RSMD_EVENT_CONNECT, import, 0, NULL);
+	return code;
 }
 
-RSMD_HANDLER(rsmd_import_connect)
+static void tell_refused(const struct rsmd_client *client, const Wire__Connect *asked, int code)
 {
-	const Wire__Connect *asked = request->connect;
+	rsmd_event(&(struct rsmd_event){.kind = RSMD_EVENT_REFUSE,
+					.node = asked->node_id,
+					.segment = asked->segment_id,
+					.pid = client->pid,
+					.uid = client->identity.uid,
+					.program = client->program,
+					.importer = rsmd_server.config.node_id,
+					.access = asked->permission,
+					.code = code,
+					.reason = base_reason(),
+					.controller = asked->controller});
+}
+
+static int import_connect(struct rsmd_client *client, const Wire__Connect *asked, struct rsmd_answer *answer)
+{
 	const struct rsmd_controller *controller = NULL;
 	bool away = false;
-	(void)packet;
 	if (asked->permission & ~(uint32_t)RSM_PERM_RDWR)
 		return base_refuse(RSMERR_PERM_DENIED,
 				   "permission 0%o was asked; only read 0400 and write 0200 exist",
@@ -236,9 +259,20 @@ RSMD_HANDLER(rsmd_import_connect)
 	if (!code)
 		code = away ? rsmd_away_connect(client, controller, asked, answer)
 			    : connect_here(client, asked, answer);
+	if (!code && !away) /* what is away is pending: away.c counts it */
+		rsmd_metrics_connect(controller);
 	/* An import that exists already gives it back with its end. */
 	if (code && !answer->import)
 		rsmd_segment_give();
+	return code;
+}
+
+RSMD_HANDLER(rsmd_import_connect)
+{
+	(void)packet;
+	int code = import_connect(client, request->connect, answer);
+	if (code)
+		tell_refused(client, request->connect, code);
 	return code;
 }
 

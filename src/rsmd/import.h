@@ -18,6 +18,8 @@ struct rsmd_import {
 	struct rsmd_guest *guest;
 	struct rsmd_away *away;
 	struct rsmd_export *export; /* NULL: aborted, or away */
+	uint32_t segment_id;        /* as it was asked for */
+	bool told;                  /* its connection was an event, its end will be one */
 	uint32_t granted;           /* bits of 0600 */
 	uint32_t signal_slot;
 	int doorbell;                    /* of this handle, or -1 */

@@ -37,6 +37,11 @@ void rsmd_fd_limit_open(void)
 	fd_ceiling = fd_limit > 2 * FD_HEADROOM ? fd_limit - FD_HEADROOM - FD_REFUSED : fd_limit / 2;
 }
 
+uint64_t rsmd_fd_ceiling(void)
+{
+	return fd_ceiling;
+}
+
 int rsmd_fd_last(void)
 {
 	return (int)(fd_ceiling + FD_REFUSED);

@@ -2,7 +2,6 @@
 #include "rsmd/log.h"
 
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,11 +10,22 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "rsmd/metrics.h"
+#include "rsmd/recorder.h"
 
 #define OFFENCES_PER_SECOND 10
 
 static enum rsmd_log_level log_level = RSMD_LOG_INFO;
-static bool log_prefix;
+static bool log_prefix, log_json;
+
+static const struct {
+	const char *name;
+	enum rsmd_log_level level;
+} names[] = {{"error", RSMD_LOG_ERROR},
+	     {"warning", RSMD_LOG_WARNING},
+	     {"info", RSMD_LOG_INFO},
+	     {"debug", RSMD_LOG_DEBUG}};
+#define NAMES (sizeof(names) / sizeof(names[0]))
 
 /* Children of services inherit the variable, but not always the journal behind standard error. */
 static bool is_journal(void)
@@ -29,34 +39,55 @@ static bool is_journal(void)
 
 void rsmd_log_open(void)
 {
-	static const struct {
-		const char *name;
-		enum rsmd_log_level level;
-	} names[] = {{"error", RSMD_LOG_ERROR},
-		     {"warning", RSMD_LOG_WARNING},
-		     {"info", RSMD_LOG_INFO},
-		     {"debug", RSMD_LOG_DEBUG}};
-	const char *wanted = getenv("RSM_LOG");
-	for (size_t i = 0; wanted && i < sizeof(names) / sizeof(names[0]); i++)
+	const char *wanted = getenv("RSM_LOG"), *format = getenv("RSM_LOG_FORMAT");
+	for (size_t i = 0; wanted && i < NAMES; i++)
 		if (!strcmp(wanted, names[i].name))
 			log_level = names[i].level;
-	log_prefix = is_journal();
+	log_json = format && !strcmp(format, "json");
+	log_prefix = !log_json && is_journal();
+}
+
+static const char *name_of(enum rsmd_log_level level)
+{
+	for (size_t i = 0; i < NAMES; i++)
+		if (names[i].level == level)
+			return names[i].name;
+	return "debug";
+}
+
+bool rsmd_log_has(enum rsmd_log_level level)
+{
+	return level <= log_level;
+}
+
+void rsmd_log_event(enum rsmd_log_level level, const char *text, const struct rsmd_line *line)
+{
+	if (!rsmd_log_has(level))
+		return;
+	if (log_json)
+		fwrite(line->text, 1, line->length, stderr);
+	else if (log_prefix)
+		fprintf(stderr, "<%d>%s\n", (int)level, text);
+	else
+		fprintf(stderr, "rsmd: %s\n", text);
 }
 
 __attribute__((format(printf, 2, 0))) static void write_line(enum rsmd_log_level level, const char *format,
 							     va_list arguments)
 {
-	char line[1024];
-	if (level > log_level)
-		return;
-	vsnprintf(line, sizeof(line), format, arguments);
-	for (char *c = line; *c; c++) /* names of clients are not trusted */
-		if ((unsigned char)*c < ' ')
-			*c = '?';
-	if (log_prefix)
-		fprintf(stderr, "<%d>%s\n", (int)level, line);
-	else
-		fprintf(stderr, "rsmd: %s\n", line);
+	char text[1024], clean[sizeof(text)];
+	struct rsmd_line line;
+	vsnprintf(text, sizeof(text), format, arguments);
+	rsmd_line_clean(clean, sizeof(clean), text); /* names of clients are not trusted */
+	rsmd_line_begin(&line);
+	rsmd_line_number(&line, "schema", 1);
+	rsmd_line_time(&line, "time", base_clock_real_ns());
+	rsmd_line_text(&line, "event", "log");
+	rsmd_line_text(&line, "level", name_of(level));
+	rsmd_line_text(&line, "text", clean);
+	rsmd_line_end(&line);
+	rsmd_recorder_add(&line, true);
+	rsmd_log_event(level, clean, &line);
 }
 
 void rsmd_log(enum rsmd_log_level level, const char *format, ...)
@@ -67,7 +98,7 @@ void rsmd_log(enum rsmd_log_level level, const char *format, ...)
 	va_end(arguments);
 }
 
-void rsmd_log_offence(const char *format, ...)
+bool rsmd_log_admit(void)
 {
 	static uint64_t second;
 	static unsigned count;
@@ -79,7 +110,13 @@ void rsmd_log_offence(const char *format, ...)
 		second = now;
 		count = 0;
 	}
-	if (++count > OFFENCES_PER_SECOND)
+	return ++count <= OFFENCES_PER_SECOND;
+}
+
+void rsmd_log_offence(const char *format, ...)
+{
+	rsmd_metrics.offences++;
+	if (!rsmd_log_admit())
 		return;
 	va_list arguments;
 	va_start(arguments, format);

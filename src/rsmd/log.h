@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What rsmd tells its operator: one line to stderr each, with a <level> prefix where the journal reads.
- * $RSM_LOG = error, warning, info or debug sets how much (default info). Error: somebody must act. Warning:
- * worked around. Info: one line per life event. Nothing per put, get or signal.
+ * $RSM_LOG = error, warning, info or debug sets how much (default info); $RSM_LOG_FORMAT = json makes each line an object. Error:
+ * somebody must act. Warning: worked around. Info: what happens to the node. Debug: what a client can cause as often as it
+ * likes (event.h). Nothing per put, get or signal. The flight recorder gets all of them, whatever the level. The loop's thread.
  */
 #ifndef RSMD_LOG_H
 #define RSMD_LOG_H
+
+#include <stdbool.h>
+
+#include "rsmd/line.h"
 
 enum rsmd_log_level { RSMD_LOG_ERROR = 3, RSMD_LOG_WARNING = 4, RSMD_LOG_INFO = 6, RSMD_LOG_DEBUG = 7 };
 
@@ -14,5 +19,12 @@ void rsmd_log(enum rsmd_log_level level, const char *format, ...) __attribute__(
 
 /* The same at level warning for what a hostile client can cause: at most ten lines a second. */
 void rsmd_log_offence(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Whether one more of those ten is left; counts it. */
+bool rsmd_log_admit(void);
+
+/* Whether lines of that level are written, and the line of an event in both its forms. The recorder is the caller's affair. */
+bool rsmd_log_has(enum rsmd_log_level level);
+void rsmd_log_event(enum rsmd_log_level level, const char *text, const struct rsmd_line *line);
 
 #endif

@@ -14,12 +14,14 @@
 #include "base/reason.h"
 #include "rsmd/closer.h"
 #include "rsmd/data.h"
+#include "rsmd/dump.h"
 #include "rsmd/gate.h"
 #include "rsmd/guest.h"
 #include "rsmd/listen.h"
 #include "rsmd/log.h"
 #include "rsmd/loop.h"
 #include "rsmd/manager.h"
+#include "rsmd/metrics.h"
 #include "rsmd/peer.h"
 #include "rsmd/rsmd.h"
 #include "rsmd/start.h"
@@ -48,7 +50,9 @@ static const char help[] =
 	"  --lock-fd N     descriptor that holds the lock on the socket's directory\n"
 	"  --check         check the configuration and its key file, and exit: 0 valid, 1 not\n"
 	"  --version, --help\n\n"
-	"$RSM_LOG = error, warning, info or debug sets what is written to stderr (default info).\n";
+	"$RSM_LOG = error, warning, info or debug sets what is written to stderr (default info); "
+	"$RSM_LOG_FORMAT = json\n"
+	"makes it JSON. SIGUSR1 writes the flight recorder to stderr, or to the file that $RSM_DUMP names.\n";
 
 static void read_options(int argc, char **argv, struct options *options)
 {
@@ -173,9 +177,11 @@ static bool serve(const struct options *options, char *error, size_t size)
 		return false;
 	}
 	rsmd_log(RSMD_LOG_INFO, "release %s, node %u, serves", RSM_RELEASE, rsmd_server.config.node_id);
+	rsmd_metrics_open();
 	rsmd_start_ready();
 	rsmd_loop_run();
 	rsmd_manager_stopping();
+	rsmd_metrics_close();
 	rsmd_gate_close();
 	rsmd_peers_close();
 	rsmd_listen_close();
@@ -207,6 +213,7 @@ int main(int argc, char **argv)
 	char error[512];
 	rsmd_start_clean();
 	rsmd_log_open();
+	rsmd_dump_open();
 	read_options(argc, argv, &options);
 	bool done = configure(&options, error, sizeof(error));
 	if (done && options.check) {
@@ -218,5 +225,7 @@ int main(int argc, char **argv)
 	}
 	if (!done)
 		rsmd_log(RSMD_LOG_ERROR, "%s", error);
+	if (!done && !options.check)
+		rsmd_dump_fatal();
 	return done ? 0 : 1;
 }

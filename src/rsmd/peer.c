@@ -13,6 +13,7 @@
 #include "base/key.h"
 #include "base/reason.h"
 #include "rsmd/away.h"
+#include "rsmd/event.h"
 #include "rsmd/guest.h"
 #include "rsmd/log.h"
 #include "rsmd/loop.h"
@@ -142,16 +143,14 @@ void rsmd_peer_end(struct rsmd_peer *peer, bool gone, const char *why)
 {
 	bool was_active = peer->state == RSMD_PEER_ACTIVE || peer->state == RSMD_PEER_LEAVING;
 	bool steady = was_active && base_clock_ns() - peer->changed_ns > STEADY_NS;
-	uint32_t guests = peer->guest_count;
 	char reason[sizeof(peer->fault)]; /* `why` may be peer->fault */
 	snprintf(reason, sizeof(reason), "%s", why);
 	if (!peer->self)
 		atomic_store(&peer->lease, 0);
 	rsmd_guests_lose(peer);
+	peer->counts.losses += was_active;
 	if (was_active)
-		rsmd_log_offence("node %u (%s) through %s: down, %s; it had %u imports here, we had %u there",
-				 peer->member.node, peer->member.name, peer->member.controller->name, reason,
-				 guests, peer->away_count);
+		rsmd_event_peer(RSMD_EVENT_NODE_DOWN, peer, reason);
 	else
 		rsmd_peer_report(peer, reason);
 	if (peer->self) { /* no memory: there is no stream to end */

@@ -30,6 +30,12 @@ struct rsmd_timer;
 /* rsmapi.md 7, as rsm_get_interconnect_topology tells them. */
 enum rsmd_peer_state { RSMD_PEER_DOWN = 1, RSMD_PEER_UP = 2, RSMD_PEER_ACTIVE = 3, RSMD_PEER_LEAVING = 4 };
 
+/* Since rsmd started, for metrics; what guests moved: of those that have gone. */
+struct rsmd_peer_counts {
+	uint64_t losses, connects, refusals;
+	uint64_t puts, gets, posts, bytes_in, bytes_out;
+};
+
 struct rsmd_peer {
 	struct rsmd_member member;
 	enum rsmd_peer_state state; /* UP: a stream, no hello yet; ACTIVE: usable */
@@ -71,6 +77,7 @@ struct rsmd_peer {
 	bool silent; /* lost, but the aways have to wait until the other side has fenced for certain */
 	struct rsmd_timer *away_timer; /* of what waits for a path that is down */
 
+	struct rsmd_peer_counts counts;
 	struct rsmd_guest *guests; /* utlists */
 	struct rsmd_away *aways;
 	uint32_t guest_count, away_count;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Publication of an export: its id and its access list (rsmapi.md 3.3, 8.1). */
-#include <inttypes.h>
 #include <rsmapi.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/reason.h"
+#include "rsmd/event.h"
 #include "rsmd/export.h"
-#include "rsmd/log.h"
+#include "rsmd/metrics.h"
 
 /* Copies and checks the list of a request. */
 static int acl_read(const struct rsmd_export *export, const Wire__Publish *asked, struct rsmd_acl *acl)
@@ -79,6 +79,7 @@ static int republish(struct rsmd_export *export, const Wire__Publish *asked, str
 		return code;
 	free(export->acl.entries);
 	export->acl = acl;
+	rsmd_event_export(RSMD_EVENT_REPUBLISH, export);
 	answer_id(export, answer);
 	return RSM_SUCCESS;
 }
@@ -116,8 +117,8 @@ static int publish(struct rsmd_export *export, const Wire__Publish *asked, struc
 	}
 	export->acl = acl;
 	export->published_ns = base_clock_ns();
-	rsmd_log(RSMD_LOG_DEBUG, "segment 0x%x published by pid %d uid %u, %" PRIu64 " bytes",
-		 export->segment_id, (int)export->owner->pid, export->owner->identity.uid, export->length);
+	rsmd_metrics.publications++;
+	rsmd_event_export(RSMD_EVENT_PUBLISH, export);
 	answer_id(export, answer);
 	return RSM_SUCCESS;
 }

@@ -63,7 +63,8 @@ extern struct rsmd_server rsmd_server;
 void rsmd_fd_limit_open(void);
 void rsmd_file_limit_open(void);
 int rsmd_fd_check(int fd);
-int rsmd_fd_last(void); /* a connection with this number or above is closed without a word */
+uint64_t rsmd_fd_ceiling(void); /* the number from which on it refuses */
+int rsmd_fd_last(void);         /* a connection with this number or above is closed without a word */
 int rsmd_fd_keep(int *fd);
 
 /* Takes `length` bytes from the quota; INSUFFICIENT_MEM names the limit. */

@@ -18,6 +18,7 @@
 #include "rsmd/client.h"
 #include "rsmd/export.h"
 #include "rsmd/guest.h"
+#include "rsmd/metrics.h"
 #include "segment/memfd.h"
 
 void rsmd_signals_init(struct rsmd_signals *signals)
@@ -154,8 +155,10 @@ void rsmd_signals_ring(struct rsmd_signals *signals, uint32_t slot, int doorbell
 {
 	if (doorbell < 0 || signals->fd < 0)
 		return;
-	if (atomic_load(&signals->memory[slot].events) & SEGMENT_SIGNAL_COUNT)
-		send(doorbell, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL); /* full is as good: it is readable then */
+	if (!(atomic_load(&signals->memory[slot].events) & SEGMENT_SIGNAL_COUNT))
+		return;
+	send(doorbell, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL); /* full is as good: it is readable then */
+	atomic_fetch_add_explicit(&rsmd_metrics.doorbells, 1, memory_order_relaxed);
 }
 
 void rsmd_signals_ring_exporter(struct rsmd_signals *signals)

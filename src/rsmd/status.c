@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <rsmapi.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,6 +14,8 @@
 #include "rsmd/export.h"
 #include "rsmd/guest.h"
 #include "rsmd/knock.h"
+#include "rsmd/metrics.h"
+#include "rsmd/recorder.h"
 #include "rsmd/status_nodes.h"
 
 static double seconds_since(uint64_t ns)
@@ -94,15 +97,6 @@ static json_t *acl(const struct rsmd_acl *acl)
 	return list;
 }
 
-/* What the list grants to this node: the default bits, or its first entry for it. */
-static uint32_t local_permission(const struct rsmd_acl *acl)
-{
-	for (size_t i = 0; i < acl->count; i++)
-		if (acl->entries[i].node == rsmd_server.config.node_id)
-			return acl->entries[i].permission;
-	return acl->count ? 0 : acl->default_permission;
-}
-
 static json_t *segment(const struct rsmd_export *export)
 {
 	const struct rsmd_client *owner = export->owner;
@@ -114,8 +108,8 @@ static json_t *segment(const struct rsmd_export *export)
 			 "length", (json_int_t) export->length, "owner_pid", (int)owner->pid, "owner_uid",
 			 (json_int_t)owner->identity.uid, "owner_gid", (json_int_t)owner->identity.gid,
 			 "program", program(owner->program), "acl", acl(&export->acl), "permissions",
-			 octal(local_permission(&export->acl)), "importers", (json_int_t) export->importers,
-			 "published_s", seconds_since(export->published_ns));
+			 octal(rsmd_access_of_node(&export->acl, rsmd_server.config.node_id)), "importers",
+			 (json_int_t) export->importers, "published_s", seconds_since(export->published_ns));
 }
 
 static json_t *tell_segments(void)
@@ -187,32 +181,17 @@ static json_t *tell_segment(const struct rsmd_export *export, uid_t asker)
 	return all;
 }
 
-RSMD_HANDLER(rsmd_status_tell)
+static json_t *tell_metrics(void)
 {
-	const Wire__Status *asked = request->status;
-	json_t *told;
-	(void)packet;
-	if (!strcmp(asked->what, "status")) {
-		told = tell_status();
-	} else if (!strcmp(asked->what, "segments")) {
-		told = tell_segments();
-	} else if (!strcmp(asked->what, "nodes")) {
-		told = rsmd_status_nodes();
-	} else if (!strcmp(asked->what, "segment")) {
-		const struct rsmd_export *export = rsmd_export_published(asked->segment_id);
-		if (!export)
-			return base_refuse(RSMERR_SEG_NOT_PUBLISHED,
-					   "segment 0x%x is not published on node %u", asked->segment_id,
-					   rsmd_server.config.node_id);
-		told = tell_segment(export, client->identity.uid);
-	} else {
-		return base_refuse(RSMERR_BAD_ADDR,
-				   "status of \"%.64s\" was asked; status, segments, segment and nodes are "
-				   "known",
-				   asked->what);
-	}
-	answer->text = told ? json_dumps(told, JSON_COMPACT) : NULL;
-	json_decref(told);
+	size_t length;
+	char *text = rsmd_metrics_collect(&length);
+	json_t *told = text ? json_pack("{s:i, s:s%}", "schema", 1, "text", text, length) : NULL;
+	free(text);
+	return told;
+}
+
+static int answer_text(struct rsmd_answer *answer)
+{
 	if (!answer->text)
 		return base_refuse(RSMERR_INSUFFICIENT_MEM, "rsmd has no memory for the answer");
 	wire__status_reply__init(&answer->body.status);
@@ -220,4 +199,40 @@ RSMD_HANDLER(rsmd_status_tell)
 	answer->reply.body_case = WIRE__REPLY__BODY_STATUS;
 	answer->reply.status = &answer->body.status;
 	return RSM_SUCCESS;
+}
+
+RSMD_HANDLER(rsmd_status_tell)
+{
+	const Wire__Status *asked = request->status;
+	uid_t asker = client->identity.uid;
+	json_t *told;
+	(void)packet;
+	if (!strcmp(asked->what, "events")) { /* text already */
+		answer->text = rsmd_recorder_tell(asker == 0 || asker == geteuid());
+		return answer_text(answer);
+	}
+	if (!strcmp(asked->what, "status")) {
+		told = tell_status();
+	} else if (!strcmp(asked->what, "segments")) {
+		told = tell_segments();
+	} else if (!strcmp(asked->what, "nodes")) {
+		told = rsmd_status_nodes();
+	} else if (!strcmp(asked->what, "metrics")) {
+		told = tell_metrics();
+	} else if (!strcmp(asked->what, "segment")) {
+		const struct rsmd_export *export = rsmd_export_published(asked->segment_id);
+		if (!export)
+			return base_refuse(RSMERR_SEG_NOT_PUBLISHED,
+					   "segment 0x%x is not published on node %u", asked->segment_id,
+					   rsmd_server.config.node_id);
+		told = tell_segment(export, asker);
+	} else {
+		return base_refuse(RSMERR_BAD_ADDR,
+				   "status of \"%.64s\" was asked; status, segments, segment, nodes, "
+				   "metrics and events are known",
+				   asked->what);
+	}
+	answer->text = told ? json_dumps(told, JSON_COMPACT) : NULL;
+	json_decref(told);
+	return answer_text(answer);
 }

@@ -16,11 +16,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WIRE_VERSION     1u
-#define WIRE_FDS_MAX     64          /* descriptors in one packet */
-#define WIRE_INLINE_MAX  32768u      /* bytes of a body that travels in the packet itself */
-#define WIRE_REQUEST_MAX (1u << 20)  /* bytes of the largest request body */
-#define WIRE_REPLY_MAX   (64u << 20) /* bytes of the largest reply body */
+#define WIRE_VERSION       1u
+#define WIRE_FEATURE_WATCH 2u          /* of HelloReply.features: rsmd knows Watch */
+#define WIRE_FDS_MAX       64          /* descriptors in one packet */
+#define WIRE_INLINE_MAX    32768u      /* bytes of a body that travels in the packet itself */
+#define WIRE_REQUEST_MAX   (1u << 20)  /* bytes of the largest request body */
+#define WIRE_REPLY_MAX     (64u << 20) /* bytes of the largest reply body */
 
 struct wire_packet {
 	uint8_t *body;         /* owned by the receiver, freed by wire_packet_clear */

@@ -36,6 +36,20 @@ done
 [ "$(readlink "$library/librsm.so.2")" = "librsm.so.$release" ] ||
 	die "librsm.so.2 does not point to librsm.so.$release"
 
+# Every function has its page, by man where it is there.
+if command -v man >/dev/null; then
+	page() { man -M "$prefix/share/man" -w 3rsm "$1"; }
+else
+	page() { ls "$prefix/share/man/man3/$1.3rsm"; }
+fi
+for name in $(nm -D --defined-only "$library/librsm.so.2" | sed -nE 's/.* T (rsmx?_[a-z0-9_]+)@.*/\1/p'); do
+	page "$name" >"$work/log" 2>&1 || die "no manual page for $name: $(cat "$work/log")"
+	[ -s "$prefix/share/man/man3/$name.3rsm" ] || die "the page of $name is empty"
+done
+for page in man5/rsm.segmentid.5 man5/rsmd.conf.5 man7/rsm.7 man7/rsm-errors.7 man8/rsmd.8; do
+	[ -s "$prefix/share/man/$page" ] || die "$page was not installed"
+done
+
 # Each header alone, strictly: C11 and C++17, with and without extensions.
 warnings="-Wall -Wextra -Werror -pedantic -fsyntax-only"
 for header in rsmapi.h rsm/ext.h sys/rsm/rsm_common.h sys/rsm/rsmapi_common.h; do

@@ -19,7 +19,7 @@ function(rsm_network_test name script)
   set_tests_properties(system.${name} PROPERTIES TIMEOUT 180 LABELS system SKIP_RETURN_CODE 77 ENVIRONMENT
     "RSMD=$<TARGET_FILE:rsmd>;RSM_PROTO=${PROJECT_SOURCE_DIR}/src/wire/rsm.proto;PYTHONDONTWRITEBYTECODE=1;\
 RSM_PEER_PROTO=${PROJECT_SOURCE_DIR}/src/wire/peer.proto;RSM_WORKER=$<TARGET_FILE:system_worker>;\
-RSM_TLS_PIPE=$<TARGET_FILE:system_tls_pipe>;RSM_TEST_SLOW=${slow}")
+RSM_TLS_PIPE=$<TARGET_FILE:system_tls_pipe>;RSM=$<TARGET_FILE:rsm>;RSM_TEST_SLOW=${slow}")
 endfunction()
 
 foreach(kind virtual encrypted hosts hosts2 hosts6)
@@ -28,6 +28,7 @@ foreach(kind virtual encrypted hosts hosts2 hosts6)
   set_tests_properties(system.failures.${kind} PROPERTIES PROCESSORS 2)
 endforeach()
 rsm_network_test(hostile_net hostile_net.py)
+rsm_network_test(metrics metrics.py)
 rsm_network_test(many_nodes many_nodes.py)
 # Times are measured there: nothing that keeps both processors busy may run beside.
 set_tests_properties(system.many_nodes PROPERTIES RUN_SERIAL TRUE)

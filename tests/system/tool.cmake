@@ -11,3 +11,9 @@ if(BATS)
 else()
   message(WARNING "bats is missing: the tool is not tested")
 endif()
+
+if(BATS)
+  add_test(NAME system.examples COMMAND ${BATS} ${CMAKE_CURRENT_LIST_DIR}/examples.bats)
+  set_tests_properties(system.examples PROPERTIES TIMEOUT 180 LABELS system ENVIRONMENT
+    "RSM=$<TARGET_FILE:rsm>;RSMD=$<TARGET_FILE:rsmd>;EXAMPLES=$<TARGET_FILE_DIR:example_exporter>")
+endif()

@@ -25,11 +25,16 @@ static size_t page_ceil(uint64_t length)
 	return ((size_t)length + page - 1) / page * page;
 }
 
+static bool is_denied(int error)
+{
+	return error == EACCES || error == EPERM;
+}
+
 static int refuse_map(int code, int error, const struct transport_import *import)
 {
-	if (error == EACCES || error == EPERM)
+	if (is_denied(error))
 		return base_refuse_errno(
-			RSMERR_PERM_DENIED, error,
+			code, error,
 			"the system refuses to map the segment (for System V memory its own permissions "
 			"apply too)");
 	return base_refuse_errno(
@@ -64,7 +69,8 @@ int local_attach(struct transport_import *import, const struct transport_layout 
 				       granted_protection(import));
 	if (error != 0) {
 		munmap(map, length);
-		return refuse_map(RSMERR_INSUFFICIENT_RESOURCES, error, import);
+		return refuse_map(is_denied(error) ? RSMERR_PERM_DENIED : RSMERR_INSUFFICIENT_RESOURCES,
+				  error, import);
 	}
 	import->map = map;
 	return RSM_SUCCESS;
@@ -81,6 +87,8 @@ int local_map(struct transport_import *import, void **address, bool fixed, int p
 	      size_t length)
 {
 	struct transport_layout layout;
+	if (fixed && *address == NULL) /* NULL says that there is no window */
+		return base_refuse(RSMERR_MAP_FAILED, "a segment cannot be mapped at address 0");
 	int code = transport_layout_fetch(import, &layout);
 	if (code != RSM_SUCCESS)
 		return code;

@@ -202,6 +202,57 @@ static void test_cluster_errors(void **state)
 	refused("[controller shm0]\ntype = local\n[peer 2]\nshm0 = 10.0.0.2\n", ":4:", "type = tcp");
 }
 
+static void test_metrics(void **state)
+{
+	(void)state;
+	assert_true(read_text(""));
+	assert_string_equal(config.metrics_textfile, "");
+	assert_int_equal(config.metrics_interval_ms, 15000);
+	assert_int_equal(config.metrics_listen_length, 0);
+	assert_true(read_text("[metrics]\ntextfile = /var/lib/agent/rsm.prom\ninterval = 1m\n"));
+	assert_string_equal(config.metrics_textfile, "/var/lib/agent/rsm.prom");
+	assert_int_equal(config.metrics_interval_ms, 60000);
+#ifdef RSMD_MICROHTTPD
+	const struct sockaddr_in *four = (const struct sockaddr_in *)&config.metrics_listen;
+	const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)&config.metrics_listen;
+	assert_true(read_text("[metrics]\nlisten = 127.0.0.1:9999\n"));
+	assert_int_equal(four->sin_family, AF_INET);
+	assert_int_equal(ntohs(four->sin_port), 9999);
+	assert_int_equal(config.metrics_listen_length, sizeof(*four));
+	assert_true(read_text("[metrics]\nlisten = 127.7.0.1\n"));
+	assert_int_equal(ntohs(four->sin_port), 9781);
+	assert_true(read_text("[metrics]\nlisten = [::1]:80\n"));
+	assert_int_equal(six->sin6_family, AF_INET6);
+	assert_int_equal(ntohs(six->sin6_port), 80);
+	/* A private daemon leaves both to the node's. */
+	assert_true(read_text("[metrics]\nlisten = 127.0.0.1\ntextfile = /x\n"));
+	rsmd_config_make_private(&config);
+	assert_int_equal(config.metrics_listen_length, 0);
+	assert_string_equal(config.metrics_textfile, "");
+#else
+	refused("[metrics]\nlisten = 127.0.0.1:9999\n", ":2:", "built without libmicrohttpd");
+#endif
+}
+
+static void test_metrics_errors(void **state)
+{
+	(void)state;
+	refused("[metrics]\ntextfile = rsm.prom\n", ":2:", "absolute");
+	refused("[metrics]\ntextfile = /var/lib/\n", ":2:", "absolute");
+	refused("[metrics]\ntextfile =\n", ":2:", "absolute");
+	refused("[metrics]\ninterval = 15\n", ":2:", "unit");
+	refused("[metrics]\ninterval = 999ms\n", ":2:", "1s to 1h");
+	refused("[metrics]\ninterval = 2h\n", ":2:", "1s to 1h");
+	refused("[metrics]\n\nlisten = 10.0.0.1:9781\n", ":3:", "not an address of loopback");
+	refused("[metrics]\nlisten = 0.0.0.0:9781\n", ":2:", "not an address of loopback");
+	refused("[metrics]\nlisten = [::]:9781\n", ":2:", "not an address of loopback");
+	refused("[metrics]\nlisten = [::ffff:127.0.0.1]:9781\n", ":2:", "not an address of loopback");
+	refused("[metrics]\nlisten = localhost:9781\n", ":2:", "numeric");
+	refused("[metrics]\nlisten = 127.0.0.1:0\n", ":2:", "numeric");
+	refused("[metrics]\nlisten = 127.0.0.1:70000\n", ":2:", "numeric");
+	refused("[metrics]\nport = 1\n", ":2:", "unknown key port");
+}
+
 static void test_files(void **state)
 {
 	(void)state;
@@ -226,6 +277,8 @@ int main(void)
 		cmocka_unit_test(test_controllers),
 		cmocka_unit_test(test_cluster),
 		cmocka_unit_test(test_cluster_errors),
+		cmocka_unit_test(test_metrics),
+		cmocka_unit_test(test_metrics_errors),
 		cmocka_unit_test(test_files),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

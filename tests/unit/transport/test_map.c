@@ -269,6 +269,28 @@ static void test_window_refused(void **state)
 	assert_int_equal(local_map(&stub.import, &at, false, PROT_READ, 0, page()), RSMERR_MAP_FAILED);
 	assert_null(stub.import.window);
 	assert_null(at);
+	/* Nothing can stand at address 0, also for root: NULL says that there is no window. */
+	stub.layout.extents[0].offset = 0;
+	assert_int_equal(local_map(&stub.import, &at, true, PROT_READ, 0, page()), RSMERR_MAP_FAILED);
+	assert_null(stub.import.window);
+	stub_disconnect(&stub);
+}
+
+/* The rights were checked before: what the system refuses is no matter of the connection's rights (rsmapi.md 3.7). */
+static void test_window_denied(void **state)
+{
+	struct stub stub;
+	int fd;
+	char path[64];
+	void *at = NULL;
+
+	(void)state;
+	stub_connect(&stub, page(), 0xaa, RSM_PERM_RDWR, &fd);
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	stub_layout(&stub, open(path, O_RDONLY | O_CLOEXEC), 0, page());
+	assert_int_equal(local_map(&stub.import, &at, false, PROT_READ | PROT_WRITE, 0, page()),
+			 RSMERR_MAP_FAILED);
+	assert_null(stub.import.window);
 	stub_disconnect(&stub);
 }
 
@@ -350,6 +372,7 @@ int main(void)
 		cmocka_unit_test(test_window_fixed),   cmocka_unit_test(test_window_inaccessible),
 		cmocka_unit_test(test_window_refused), cmocka_unit_test(test_move),
 		cmocka_unit_test(test_abort),          cmocka_unit_test(test_abort_without_maps),
+		cmocka_unit_test(test_window_denied),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
