@@ -175,4 +175,31 @@ unmanual man/rsm-errors.7.scd '/ODD/d'
 unmanual man/rsm-environment.7.scd 's/RSM_PLACE/RSM_OTHER/'
 unmanual src/lib/good.c 's/"RSM_PLACE"/name/'
 
+# A library against the dump of an earlier one.
+# abi RESULT STRUCT FUNCTIONS: builds a library of these; the first call makes the dump
+abi() {
+	mkdir -p "$tree/public"
+	printf 'struct shared { %s };\n' "$2" >"$tree/public/abi.h"
+	{ echo '#include "public/abi.h"'; echo "$3"; } >"$tree/abi.c"
+	gcc -g -shared -fPIC -o "$tree/abi.so" "$tree/abi.c"
+	[ -f "$tree/old.abi" ] || abidw --headers-dir "$tree/public" --drop-private-types --out-file "$tree/old.abi" "$tree/abi.so"
+	"$tools/check-abi.sh" "$tree/abi.so" "$tree/public" "$tree/old.abi" >"$tree.log" 2>&1 && found=pass || found=fail
+	if [ "$found" != "$1" ]; then
+		echo "check-abi.sh should $1 here ($2; $3):" >&2
+		cat "$tree.log" >&2
+		failed=1
+	fi
+	rm -f "$tree.log"
+}
+if command -v abidw >/dev/null; then
+	fresh
+	rm -f "$tree/old.abi"
+	abi pass 'int a; long b;' 'int f(struct shared *s) { return s->a; } int g(void) { return 1; }'
+	abi pass 'int a; long b;' 'int f(struct shared *s) { return s->a; } int g(void) { return 1; } int h(void) { return 2; }'
+	abi fail 'int a; long b;' 'int f(struct shared *s) { return s->a; }'
+	abi fail 'int a; int c; long b;' 'int f(struct shared *s) { return s->a; } int g(void) { return 1; }'
+	abi fail 'int a; long b; long c;' 'int f(struct shared *s) { return s->a; } int g(void) { return 1; }'
+	abi fail 'int a; long b;' 'int f(struct shared *s, int x) { return s->a + x; } int g(void) { return 1; }'
+fi
+
 exit $failed
