@@ -182,8 +182,10 @@ abi() {
 	printf 'struct shared { %s };\n' "$2" >"$tree/public/abi.h"
 	{ echo '#include "public/abi.h"'; echo "$3"; } >"$tree/abi.c"
 	gcc -g -shared -fPIC -o "$tree/abi.so" "$tree/abi.c"
-	[ -f "$tree/old.abi" ] || abidw --headers-dir "$tree/public" --drop-private-types --out-file "$tree/old.abi" "$tree/abi.so"
-	"$tools/check-abi.sh" "$tree/abi.so" "$tree/public" "$tree/old.abi" >"$tree.log" 2>&1 && found=pass || found=fail
+	[ -f "$tree/old.abi" ] || abidw --exported-interfaces-only --headers-dir "$tree/public" \
+		--drop-private-types --no-corpus-path --no-comp-dir-path --no-show-locs --type-id-style hash \
+		--out-file "$tree/old.abi" "$tree/abi.so"
+	"$tools/check-abi.sh" "$tree/abi.so" "$tree/old.abi" >"$tree.log" 2>&1 && found=pass || found=fail
 	if [ "$found" != "$1" ]; then
 		echo "check-abi.sh should $1 here ($2; $3):" >&2
 		cat "$tree.log" >&2
