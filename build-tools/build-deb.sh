@@ -37,7 +37,8 @@ export SOURCE_DATE_EPOCH
 tar -C "$out" --sort=name --owner=0 --group=0 --numeric-owner "--mtime=@$SOURCE_DATE_EPOCH" --exclude=debian \
 	-czf "$out/librsm_$upstream.orig.tar.gz" "librsm-$upstream"
 cd "$source"
-dpkg-buildpackage --no-sign -j"$(nproc)" >"$out/log" 2>&1 || {
+# Debian's own tools: what lies in /usr/local is no part of a package.
+PATH=/usr/sbin:/usr/bin:/sbin:/bin dpkg-buildpackage --no-sign -j"$(nproc)" >"$out/log" 2>&1 || {
 	tail -n 60 "$out/log" >&2
 	echo "build-deb: failed; all of it: $out/log" >&2
 	exit 1
