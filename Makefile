@@ -12,7 +12,7 @@ CTEST     := ctest --output-on-failure -j $(TEST_JOBS)
 SAME_ADDRESSES := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
 .PHONY: all build demo demo-cluster check bench plots check-sanitize check-asan check-tsan check-static check-valgrind \
-	fuzz format install clean help
+	fuzz deb check-deb format install clean help
 
 all: build
 
@@ -34,11 +34,13 @@ build: setup-build ## build only, into $(BUILD)/
 		$(CONFIGURE) -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX) -DBUILD_TESTING=$(TESTING); fi
 	@cmake --build $(BUILD)
 
-.PHONY: setup-build setup-check setup-static setup-bench setup-fuzz
+.PHONY: setup-build setup-check setup-static setup-bench setup-fuzz setup-deb
 setup-build:
 	@$(SETUP) build
 setup-check:
 	@$(SETUP) build check
+setup-deb:
+	@$(SETUP) build deb
 setup-static:
 	@$(SETUP) build check static
 setup-fuzz:
@@ -84,12 +86,19 @@ check-valgrind: setup-static setup-check build ## the unit tests under valgrind
 format: setup-check ## format the sources
 	@build-tools/check-format.sh --fix .
 
+deb: setup-deb ## Debian packages, into build-deb/
+	@build-tools/build-deb.sh $(BUILD)-deb
+
+check-deb: setup-check deb ## the packages: lintian, and installed into an empty Debian 12 (as root)
+	@tests/package/lint.sh $(BUILD)-deb
+	@tests/package/install.sh $(BUILD)-deb
+
 install: build ## install to $(DESTDIR)$(PREFIX)
 	@cmake --install $(BUILD) --prefix $(PREFIX)
 	@[ -n "$(DESTDIR)" ] || ldconfig 2>/dev/null || true
 
 clean: ## remove what was built
-	@rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-clang $(BUILD)-fuzz
+	@rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-clang $(BUILD)-fuzz $(BUILD)-deb
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 18

@@ -28,3 +28,16 @@ install(FILES ${CMAKE_BINARY_DIR}/rsmConfig.cmake ${CMAKE_BINARY_DIR}/rsmConfigV
 file(RELATIVE_PATH rsm_pc_prefix /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 configure_file(${CMAKE_SOURCE_DIR}/cmake/librsm.pc.in ${CMAKE_BINARY_DIR}/librsm.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/librsm.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+# A service of the host: units for systemd, which looks in /usr/local/lib too, and the user that they name. The unit names the
+# daemon by its path, which is known when it is installed.
+option(RSM_SYSTEMD_UNITS "install rsmd.service, rsmd.socket and the entry for sysusers" ${SYSTEMD_FOUND})
+if(RSM_SYSTEMD_UNITS)
+  set(RSM_UNIT_DIR lib/systemd/system CACHE STRING "where units are installed; relative: below the prefix")
+  set(RSM_SYSUSERS_DIR lib/sysusers.d CACHE STRING "the same for the entry for sysusers")
+  install(CODE "set(rsm_bindir \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}\")
+    configure_file(\"${CMAKE_SOURCE_DIR}/packaging/systemd/rsmd.service.in\" \"${CMAKE_BINARY_DIR}/rsmd.service\" @ONLY)")
+  install(FILES ${CMAKE_BINARY_DIR}/rsmd.service ${CMAKE_SOURCE_DIR}/packaging/systemd/rsmd.socket
+    DESTINATION ${RSM_UNIT_DIR})
+  install(FILES ${CMAKE_SOURCE_DIR}/packaging/sysusers.d/rsm.conf DESTINATION ${RSM_SYSUSERS_DIR} RENAME rsmd.conf)
+endif()

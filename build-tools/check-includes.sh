@@ -20,6 +20,7 @@ BEGIN {
 	only["uv.h"] = "^src/rsmd/loop\\.c$"
 	only["gnutls/gnutls.h"] = "^src/wire/tls\\.c$"
 	only["gnutls/crypto.h"] = "^src/wire/tls\\.c$"
+	only["systemd/sd-daemon.h"] = "^src/rsmd/manager\\.c$"
 	only["microhttpd.h"] = "^src/rsmd/metrics_http\\.c$"
 	only["ini.h"] = "^src/rsmd/config\\.c$"
 	only["ncurses.h"] = "^src/rsm/top_screen\\.c$"

@@ -192,4 +192,33 @@ unmanual man/rsm-errors.7.scd 's/Bad\./*Bad./' 'rsm-errors.7.scd: scdoc: '
 unmanual man/rsm-environment.7.scd 's/A place/A ```place/; s/^# SEE/\n[[ a\n:[ b\n|  ccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc\n:  d\n\n&/' 'groff: '
 told
 
+# A library against the dump of an earlier one.
+# abi RESULT STRUCT FUNCTIONS: builds a library of these; the first call makes the dump
+abi() {
+	mkdir -p "$tree/public"
+	printf 'struct shared { %s };\n' "$2" >"$tree/public/abi.h"
+	{ echo '#include "public/abi.h"'; echo "$3"; } >"$tree/abi.c"
+	gcc -g -shared -fPIC -o "$tree/abi.so" "$tree/abi.c"
+	[ -f "$tree/old.abi" ] || abidw --exported-interfaces-only --headers-dir "$tree/public" \
+		--drop-private-types --no-corpus-path --no-comp-dir-path --no-show-locs --type-id-style hash \
+		--out-file "$tree/old.abi" "$tree/abi.so"
+	"$tools/check-abi.sh" "$tree/abi.so" "$tree/old.abi" >"$tree.log" 2>&1 && found=pass || found=fail
+	if [ "$found" != "$1" ]; then
+		echo "check-abi.sh should $1 here ($2; $3):" >&2
+		cat "$tree.log" >&2
+		failed=1
+	fi
+	rm -f "$tree.log"
+}
+if command -v abidw >/dev/null; then
+	fresh
+	rm -f "$tree/old.abi"
+	abi pass 'int a; long b;' 'int f(struct shared *s) { return s->a; } int g(void) { return 1; }'
+	abi pass 'int a; long b;' 'int f(struct shared *s) { return s->a; } int g(void) { return 1; } int h(void) { return 2; }'
+	abi fail 'int a; long b;' 'int f(struct shared *s) { return s->a; }'
+	abi fail 'int a; int c; long b;' 'int f(struct shared *s) { return s->a; } int g(void) { return 1; }'
+	abi fail 'int a; long b; long c;' 'int f(struct shared *s) { return s->a; } int g(void) { return 1; }'
+	abi fail 'int a; long b;' 'int f(struct shared *s, int x) { return s->a + x; } int g(void) { return 1; }'
+fi
+
 exit $failed

@@ -13,14 +13,12 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
-#ifdef RSMD_SYSTEMD
-#include <systemd/sd-daemon.h>
-#endif
 
 #include "base/fd.h"
 #include "rsmd/client.h"
 #include "rsmd/log.h"
 #include "rsmd/loop.h"
+#include "rsmd/manager.h"
 
 #define BACKLOG    4096
 #define LOCK_TRIES 500 /* times 10 ms: another rsmd holds the lock while it starts or leaves */
@@ -30,7 +28,7 @@
 static struct sockaddr_un address = {.sun_family = AF_UNIX};
 static char directory[sizeof(address.sun_path)];
 static int listen_fd = -1;
-static bool inherited;       /* systemd's: its name is not ours to remove */
+static bool inherited;       /* the service manager's: its name is not ours to remove */
 static struct stat own_name; /* of the name, to see whether it still is ours */
 static struct rsmd_watch *watch;
 static struct rsmd_timer *idle_timer;
@@ -128,26 +126,19 @@ static bool listen_bind(char *error, size_t size)
 	return true;
 }
 
-static bool from_systemd(void)
-{
-#ifdef RSMD_SYSTEMD
-	if (sd_listen_fds(1) == 1 && sd_is_socket_unix(SD_LISTEN_FDS_START, SOCK_SEQPACKET, 1, NULL, 0) > 0) {
-		listen_fd = SD_LISTEN_FDS_START;
-		fcntl(listen_fd, F_SETFL, O_NONBLOCK);
-		inherited = true;
-		socklen_t size = sizeof(address);
-		if (getsockname(listen_fd, (struct sockaddr *)&address, &size) || address.sun_path[0] != '/')
-			address.sun_path[0] = '\0';
-		address.sun_path[sizeof(address.sun_path) - 1] = '\0';
-	}
-#endif
-	return inherited;
-}
-
 bool rsmd_listen_open(const char *path, int lock_fd, char *error, size_t size)
 {
-	if (from_systemd())
+	if (!rsmd_manager_socket(&listen_fd, error, size))
+		return false;
+	inherited = listen_fd >= 0;
+	if (inherited) {
+		socklen_t length = sizeof(address);
+		if (getsockname(listen_fd, (struct sockaddr *)&address, &length) != 0 ||
+		    address.sun_path[0] != '/')
+			address.sun_path[0] = '\0';
+		address.sun_path[sizeof(address.sun_path) - 1] = '\0';
 		return true;
+	}
 	const char *slash = strrchr(path, '/');
 	if (strlen(path) >= sizeof(address.sun_path) - 16)
 		return fail(error, size, "%s: too long for a socket's name, the limit is %zu bytes", path,

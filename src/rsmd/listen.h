@@ -15,7 +15,7 @@ bool rsmd_listen_default_path(bool private_daemon, char *path, size_t size);
 
 /*
  * Listens at `path`. lock_fd: the directory's lock, held already by whoever started us, or -1. The socket may
- * also come from systemd. False: error tells why, for instance that another rsmd serves this path.
+ * also come from the service manager. False: error tells why, for instance that another rsmd serves this path.
  */
 bool rsmd_listen_open(const char *path, int lock_fd, char *error, size_t size);
 

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "rsmd/metrics.h"
@@ -25,6 +27,16 @@ static const struct {
 	     {"debug", RSMD_LOG_DEBUG}};
 #define NAMES (sizeof(names) / sizeof(names[0]))
 
+/* Children of services inherit the variable, but not always the journal behind standard error. */
+static bool is_journal(void)
+{
+	const char *named = getenv("JOURNAL_STREAM");
+	unsigned long long device, inode;
+	struct stat found;
+	return named && sscanf(named, "%llu:%llu", &device, &inode) == 2 && !fstat(STDERR_FILENO, &found) &&
+	       found.st_dev == device && found.st_ino == inode;
+}
+
 void rsmd_log_open(void)
 {
 	const char *wanted = getenv("RSM_LOG"), *format = getenv("RSM_LOG_FORMAT");
@@ -32,7 +44,7 @@ void rsmd_log_open(void)
 		if (!strcmp(wanted, names[i].name))
 			log_level = names[i].level;
 	log_json = format && !strcmp(format, "json");
-	log_prefix = !log_json && getenv("JOURNAL_STREAM") != NULL;
+	log_prefix = !log_json && is_journal();
 }
 
 static const char *name_of(enum rsmd_log_level level)

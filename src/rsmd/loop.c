@@ -3,9 +3,11 @@
 
 #include <sched.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "base/clock.h"
+#include "rsmd/log.h"
 
 #define SPIN_NS 50000u
 
@@ -23,7 +25,7 @@ struct rsmd_timer {
 
 static uv_loop_t loop;
 static uv_idle_t spin; /* while it runs, the loop asks the kernel without blocking */
-static uv_signal_t ends[2];
+static uv_signal_t ends[2], hangup;
 static uint64_t last_active;
 static bool can_spin; /* with one processor spinning only keeps the client from running */
 
@@ -39,6 +41,14 @@ static void on_end(uv_signal_t *handle, int signal)
 	uv_stop(handle->loop);
 }
 
+/* Closing a terminal ends what was started there. A service does not die of it: the signal asks others to read anew. */
+static void on_hangup(uv_signal_t *handle, int signal)
+{
+	(void)handle;
+	(void)signal;
+	rsmd_log(RSMD_LOG_WARNING, "SIGHUP changes nothing: the configuration is read at start only");
+}
+
 int rsmd_loop_open(void)
 {
 	static const int signals[2] = {SIGTERM, SIGINT};
@@ -49,6 +59,9 @@ int rsmd_loop_open(void)
 	for (int i = 0; i < 2; i++)
 		if (uv_signal_init(&loop, &ends[i]) || uv_signal_start(&ends[i], on_end, signals[i]))
 			return -1;
+	if (uv_signal_init(&loop, &hangup) ||
+	    uv_signal_start(&hangup, isatty(STDERR_FILENO) ? on_end : on_hangup, SIGHUP))
+		return -1;
 	return 0;
 }
 

@@ -13,7 +13,10 @@
 struct rsmd_watch;
 struct rsmd_timer;
 
-/* 0 or -1 (no memory, no descriptors). SIGTERM and SIGINT end rsmd_loop_run from here on. */
+/*
+ * 0 or -1 (no memory, no descriptors). From here on SIGTERM and SIGINT end rsmd_loop_run, and SIGHUP does where standard
+ * error is a terminal; elsewhere a line of the log says that it changes nothing.
+ */
 int rsmd_loop_open(void);
 void rsmd_loop_run(void);
 void rsmd_loop_stop(void);

@@ -20,6 +20,7 @@
 #include "rsmd/listen.h"
 #include "rsmd/log.h"
 #include "rsmd/loop.h"
+#include "rsmd/manager.h"
 #include "rsmd/metrics.h"
 #include "rsmd/peer.h"
 #include "rsmd/rsmd.h"
@@ -179,6 +180,7 @@ static bool serve(const struct options *options, char *error, size_t size)
 	rsmd_metrics_open();
 	rsmd_start_ready();
 	rsmd_loop_run();
+	rsmd_manager_stopping();
 	rsmd_metrics_close();
 	rsmd_gate_close();
 	rsmd_peers_close();

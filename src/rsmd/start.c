@@ -10,11 +10,9 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#ifdef RSMD_SYSTEMD
-#include <systemd/sd-daemon.h>
-#endif
 
 #include "base/fd.h"
+#include "rsmd/manager.h"
 
 static int ready_pipe = -1; /* the child's end, while a parent waits */
 
@@ -87,9 +85,7 @@ void rsmd_start_detach(int keep_fd)
 void rsmd_start_ready(void)
 {
 	if (ready_pipe < 0) {
-#ifdef RSMD_SYSTEMD
-		sd_notify(1, "READY=1");
-#endif
+		rsmd_manager_ready();
 		return;
 	}
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);

@@ -9,6 +9,13 @@ foreach(family serve hostile grants start events)
     "RSMD=$<TARGET_FILE:rsmd>;RSM_PROTO=${PROJECT_SOURCE_DIR}/src/wire/rsm.proto;PYTHONDONTWRITEBYTECODE=1")
 endforeach()
 
+# The same under a service manager, which the test plays.
+if(SYSTEMD_FOUND)
+  add_test(NAME system.activation COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/activation.py)
+  set_tests_properties(system.activation PROPERTIES TIMEOUT 180 LABELS system ENVIRONMENT
+    "RSMD=$<TARGET_FILE:rsmd>;RSM_PROTO=${PROJECT_SOURCE_DIR}/src/wire/rsm.proto;PYTHONDONTWRITEBYTECODE=1")
+endif()
+
 # Paths between nodes, and a node that is none of ours.
 add_executable(system_peer_bridge peer_bridge.c $<TARGET_OBJECTS:room_tls>)
 target_link_libraries(system_peer_bridge PRIVATE rsm_options PkgConfig::GNUTLS)
