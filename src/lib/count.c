@@ -224,6 +224,29 @@ void lib_count_open(struct lib_import *import)
 		atomic_store_explicit(&own.table->high, index + 1, memory_order_release);
 }
 
+static void closed_add(_Atomic uint64_t *sum, const _Atomic uint64_t *counter)
+{
+	atomic_fetch_add_explicit(sum, atomic_load_explicit(counter, memory_order_relaxed),
+				  memory_order_relaxed);
+}
+
+/* What the node's sums keep of a row that the next import will begin anew. */
+static void row_close(struct segment_counters_row *row)
+{
+	struct segment_counters *table = own.table;
+	atomic_store_explicit(&row->id, 0, memory_order_release);
+	atomic_thread_fence(memory_order_seq_cst); /* the id, then the sums */
+	for (const struct segment_counters_cell *cell = row->cells;
+	     cell < row->cells + SEGMENT_COUNTERS_CELLS; cell++) {
+		closed_add(&table->closed_puts, &cell->puts);
+		closed_add(&table->closed_gets, &cell->gets);
+		closed_add(&table->closed_bytes_put, &cell->bytes_put);
+		closed_add(&table->closed_bytes_got, &cell->bytes_got);
+		closed_add(&table->closed_signals, &cell->signals);
+		closed_add(&table->closed_failures, &cell->failures);
+	}
+}
+
 void lib_count_close(struct lib_import *import)
 {
 	struct segment_counters_row *row = import->counters;
@@ -233,7 +256,7 @@ void lib_count_close(struct lib_import *import)
 	uint32_t index = (uint32_t)(row - own.table->rows);
 	if (index == OTHERS && --own.others > 0)
 		return;
-	atomic_store_explicit(&row->id, 0, memory_order_release);
+	row_close(row);
 	if (index != OTHERS)
 		own.spare[own.spare_count++] = (uint16_t)index;
 }

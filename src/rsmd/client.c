@@ -335,6 +335,7 @@ static void client_free(struct rsmd_client *client)
 	while (client->answer_fd_count)
 		base_fd_close(&client->answer_fds[--client->answer_fd_count]);
 	rsmd_signals_end(&client->away_signals);
+	rsmd_metrics_local_look(&client->local, client->counters.fd);
 	rsmd_counters_end(&client->counters);
 	free(client->answer);
 	free(client->groups);
@@ -367,6 +368,7 @@ void rsmd_client_accept(int socket)
 	client->pidfd = -1;
 	rsmd_signals_init(&client->away_signals);
 	rsmd_counters_init(&client->counters);
+	rsmd_metrics_local_begin(&client->local);
 	int code = client_start(client);
 	if (code && !client_refuse(client, code)) {
 		client_free(client);

@@ -9,6 +9,7 @@
 
 #include "rsmd/access.h"
 #include "rsmd/counters.h"
+#include "rsmd/metrics.h"
 #include "rsmd/rsmd.h"
 #include "rsmd/signal.h"
 #include "segment/extent.h"
@@ -43,6 +44,7 @@ struct rsmd_client {
 	struct rsmd_export *exports;
 	struct rsmd_import *imports;
 	struct rsmd_signals away_signals; /* of its imports of other nodes' segments */
+	struct rsmd_metrics_local local;  /* what metrics have of `counters` */
 	struct rsmd_counters counters;    /* of its imports */
 	size_t export_count, import_count;
 	struct rsmd_client *prev, *next;

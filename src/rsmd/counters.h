@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * rsmd's side of counters (segment/counters.h): makes a table for each process that imports, hands it to viewers, and counts for
- * guests in a table of its own. What clients write into theirs is never looked at here. The loop's thread.
+ * guests in a table of its own. What clients write into theirs only metrics_local.c looks at. The loop's thread.
  */
 #ifndef RSMD_COUNTERS_H
 #define RSMD_COUNTERS_H

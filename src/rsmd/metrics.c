@@ -176,6 +176,7 @@ char *rsmd_metrics_collect(size_t *length)
 	refusals(&text);
 	segments(&text);
 	others(&text);
+	rsmd_metrics_locals(&text);
 	rsmd_metrics_nodes(&text);
 	return rsmd_metrics_take(&text, length);
 }

@@ -29,6 +29,23 @@ enum rsmd_metrics_cause {
 	RSMD_METRICS_CAUSES
 };
 
+/* What processes count themselves. */
+enum {
+	RSMD_METRICS_PUTS,
+	RSMD_METRICS_GETS,
+	RSMD_METRICS_PUT_BYTES,
+	RSMD_METRICS_GOT_BYTES,
+	RSMD_METRICS_POSTS,
+	RSMD_METRICS_FAILURES,
+	RSMD_METRICS_LOCAL
+};
+
+/* Of one client's table: what was added already, and when it was looked at. */
+struct rsmd_metrics_local {
+	uint64_t sums[RSMD_METRICS_LOCAL];
+	uint64_t looked_ns;
+};
+
 struct rsmd_metrics {
 	uint64_t requests[RSMD_METRICS_KINDS];
 	uint64_t refusals[RSMD_METRICS_CODES]; /* of requests */
@@ -65,6 +82,11 @@ char *rsmd_metrics_collect(size_t *length);
 
 /* metrics_nodes.c: the families of paths and guests. */
 void rsmd_metrics_nodes(struct rsmd_metrics_text *text);
+
+/* metrics_local.c: the families of what this node's processes count themselves. A client comes; it goes, with its table `fd` or -1. */
+void rsmd_metrics_locals(struct rsmd_metrics_text *text);
+void rsmd_metrics_local_begin(struct rsmd_metrics_local *seen);
+void rsmd_metrics_local_look(struct rsmd_metrics_local *seen, int fd);
 
 /* metrics_process.c: the families of the process. */
 void rsmd_metrics_process(struct rsmd_metrics_text *text);

@@ -65,7 +65,13 @@ struct segment_counters {
 	_Atomic uint32_t magic;
 	_Atomic uint32_t version;
 	_Atomic uint32_t high; /* rows from here on were never used */
-	uint32_t pad[13];
+	uint32_t pad;
+	/*
+	 * Sums of rows that were given back: added after the row's id was set to 0, so that who reads them first, and the rows then,
+	 * finds nothing twice.
+	 */
+	_Atomic uint64_t closed_puts, closed_gets, closed_bytes_put, closed_bytes_got, closed_signals,
+		closed_failures;
 	struct segment_counters_row rows[];
 };
 

@@ -4,12 +4,14 @@ the page, the dashboard and the rules that name them. What is waited for is aske
 
 import http.client
 import json
+import mmap
 import os
 import re
 import shutil
 import signal
 import socket
 import stat
+import struct
 import subprocess
 import tempfile
 
@@ -196,6 +198,83 @@ def test_doorbells_and_offences():
         raw.send_raw(b"this is no request")
         raw.expect_gone()
         watch.soon(before + 1, "rsm_offences_total")
+
+
+LOCAL = ("puts", "gets", "put_bytes", "got_bytes", "posts", "failures")
+
+
+def test_local():
+    """What processes count themselves: added up, kept when imports are closed and processes have gone."""
+    with One() as one:
+        watch = Watch(one.node)
+
+        def moved(*expected):
+            soon(lambda: tuple(watch.get(f"rsm_local_{name}_total") for name in LOCAL) == expected, f"{LOCAL}: {expected}")
+        owner, importer = one.worker(), one.worker()
+        owner.export(LENGTH, SEGMENT)
+        moved(0, 0, 0, 0, 0, 0)
+        importer.connect(0, 1, SEGMENT)
+        importer.must("once", "put", 0)
+        importer.must("once", "get", 0)
+        importer.must("once", "post", 0)
+        moved(1, 1, BLOCK, BLOCK, 1, 0)
+        for number in range(1, 11):  # each import begins in the row of the one before
+            importer.connect(number, 1, SEGMENT)
+            importer.must("once", "put", number)
+            importer.must("disconnect", number)
+        moved(11, 1, 11 * BLOCK, BLOCK, 1, 0)
+        importer.must("once", "get", 0)
+        importer.kill()
+        moved(11, 2, 11 * BLOCK, 2 * BLOCK, 1, 0)
+        other = one.worker()
+        other.connect(0, 1, SEGMENT)
+        other.must("once", "put", 0)
+        owner.must("unpublish")
+        assert NAMES[other.ask("once", "put", 0)[0]] == "CONN_ABORTED"
+        soon(lambda: watch.get("rsm_local_failures_total") == 1, "a failure")
+        assert watch.get("rsm_local_puts_total") >= 12
+
+
+def table_of(client):
+    """The table that this client shares with rsmd."""
+    client.ask("counters", own=True)
+    return mmap.mmap(client.fds[0], 0)
+
+
+def test_local_lies():
+    """Whatever a process writes into its table: sums never fall, nor rise faster than a machine can."""
+    with One() as one:
+        watch = Watch(one.node)
+        liar, honest = Client(one.node.socket), one.worker()
+        table = table_of(liar)
+        puts = 64 + 64  # head, then the row's own line, then its first cell: calls of put
+
+        def looked(expected):
+            """rsmd looks once a second; what it finds is its last word for this client."""
+            soon(lambda: watch.get("rsm_local_puts_total") == expected, f"{expected} puts")
+        struct.pack_into("=III", table, 0, 0, 0, 1)  # high
+        struct.pack_into("=I", table, 64 + 16, 1)  # the row's id
+        struct.pack_into("=Q", table, puts, 1000)
+        looked(1000)
+        struct.pack_into("=Q", table, puts, 10)
+        start = watch.get("rsm_uptime_seconds")
+        soon(lambda: watch.get("rsm_uptime_seconds") > start + 1.2, "another look")
+        assert watch.get("rsm_local_puts_total") == 1000, "a number that fell"
+        struct.pack_into("=Q", table, puts, 1 << 63)
+        struct.pack_into("=III", table, 0, 0, 0, 0xffffffff)
+        start = watch.get("rsm_uptime_seconds")
+        soon(lambda: watch.get("rsm_uptime_seconds") > start + 1.2, "another look")
+        assert watch.get("rsm_local_puts_total") == 1000, "a number that cannot be"
+        struct.pack_into("=Q", table, puts, 1001)
+        looked(1001)
+        table[:] = b"\xff" * len(table)
+        liar.close()
+        raw = Client(one.node.socket)
+        export, _, _ = raw.segment(LENGTH)
+        raw.publish(export, OTHER)
+        honest.connect(0, 1, OTHER)
+        honest.must("once", "put", 0)
+        looked(1002)
 
 
 # ---- the file ----
