@@ -11,7 +11,7 @@ CTEST     := ctest --output-on-failure -j $(TEST_JOBS)
 # Thread sanitizer of gcc 12 cannot stand the address layouts of newer kernels.
 SAME_ADDRESSES := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
-.PHONY: all build demo demo-cluster check bench check-sanitize check-asan check-tsan check-static check-valgrind \
+.PHONY: all build demo demo-cluster check bench plots check-sanitize check-asan check-tsan check-static check-valgrind \
 	fuzz format install clean help
 
 all: build
@@ -49,6 +49,9 @@ setup-bench:
 bench: setup-bench build ## speed and memory beside the raw limits of this machine (ARGS=--json)
 	@$(BUILD)/tests/bench/bench $(ARGS)
 	@[ -n "$(ARGS)" ] || tests/bench/datapath.sh $(BUILD)/tests/bench/bench
+
+plots: setup-check build ## the pictures of doc/benchmarks.md, measured on this machine
+	@build-tools/plots.sh $(BUILD)
 
 check-sanitize: check-asan check-tsan ## the whole suite under address, undefined and thread sanitizers
 

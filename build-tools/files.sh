@@ -11,5 +11,5 @@ files() {
 	done
 	shift
 	find "$directory" \( -name .git -o -path "$directory/build" -o -path "$directory/build-[!t]*" \
-		-o -path "$directory/build-tsan" -o -name __pycache__ \) -prune -o -type f \( "$@" \) -print | sort
+		-o -path "$directory/build-tsan" -o -path "$directory/bindings/python/build" -o -name __pycache__ \) -prune -o -type f \( "$@" \) -print | sort
 }

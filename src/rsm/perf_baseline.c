@@ -94,7 +94,7 @@ int perf_baseline_compare(json_t *tree, const json_t *earlier, const char *file,
 		json_int_t size = json_integer_value(json_object_get(row, "size"));
 		if (!cells)
 			continue;
-		snprintf(cells[0], TOOL_TABLE_CELL, "%s", json_string_value(json_object_get(row, "test")));
+		tool_render_value(cells[0], TOOL_TABLE_CELL, "test", json_object_get(row, "test"));
 		snprintf(cells[1], TOOL_TABLE_CELL, "-");
 		if (size > 0)
 			tool_format_size(cells[1], TOOL_TABLE_CELL, (uint64_t)size);
@@ -102,10 +102,10 @@ int perf_baseline_compare(json_t *tree, const json_t *earlier, const char *file,
 		compare_key(row, other, "median_ns", "median_change", true, cells + 5);
 	}
 	bool found = table.rows > 0;
-	const char *date = json_string_value(json_object_get(earlier, "date"));
+	char date[32];
+	fact_text(date, sizeof(date), earlier, "date");
 	if (found && !quiet) {
-		printf("\nAgainst %s of %s; a ratio or a time that fell is better:\n", file,
-		       date ? date : "an unknown date");
+		printf("\nAgainst %s of %s; a ratio or a time that fell is better:\n", file, date);
 		tool_table_print(&table);
 	}
 	tool_table_clear(&table);

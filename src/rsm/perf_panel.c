@@ -39,8 +39,8 @@ static void put_point(FILE *script, double x, double y, struct range *xs, struct
 
 static int by_size(const void *left, const void *right)
 {
-	double a = number(*(const json_t *const *)left, "size"),
-	       b = number(*(const json_t *const *)right, "size");
+	double a = perf_plot_size(*(const json_t *const *)left),
+	       b = perf_plot_size(*(const json_t *const *)right);
 	return (a > b) - (a < b);
 }
 
@@ -58,7 +58,7 @@ static void put_sizes(FILE *script, const struct perf_plot *plot, const json_t *
 	qsort(rows, count, sizeof(rows[0]), by_size); /* a file may have them in any order */
 	for (size_t i = 0; i < count; i++) {
 		double median = number(rows[i], raw ? "raw_median_ns" : "median_ns");
-		double size = number(rows[i], "size");
+		double size = perf_plot_size(rows[i]);
 		double total =
 			number(rows[i], "bytes_per_second") * number(rows[i], "median_ns"); /* of both ways */
 		if (size > 0 && median > 0)
@@ -82,7 +82,7 @@ static void put_size_axis(FILE *script, struct range range)
 {
 	char label[24];
 	const char *separator = "";
-	int low = (int)floor(log2(range.low > 0 ? range.low : 1)), high = (int)ceil(log2(range.high));
+	int low = (int)floor(log2(range.low)), high = (int)ceil(log2(range.high));
 	int step = (high - low) / 10 + 1;
 	fputs("set logscale x 2\nset xtics (", script);
 	for (int power = (low + step - 1) / step * step; power <= high; power += step) {
@@ -124,8 +124,8 @@ static void put_time_axis(FILE *script, struct range range)
 			separator = ", ";
 		}
 	}
-	fprintf(script, ")\nset yrange [%.9g:%.9g]\nset ylabel 'time of one operation'\n", pow(10, low),
-		pow(10, high));
+	fprintf(script, ")\nset yrange [%.9g:%.9g]\nset ylabel 'time of one operation'\n",
+		0.98 * pow(10, low), 1.02 * pow(10, high));
 }
 
 static void put_bandwidth_axis(FILE *script)
@@ -158,9 +158,9 @@ static void put_curve(FILE *script, const struct perf_plot *plot, enum perf_pane
 		fprintf(script, "pt %d ps 0.6 ", raw ? 6 : 7);
 	fputs("title '", script);
 	put_text(script, json_string_value(json_object_get(row, raw ? "raw" : "test")));
-	if (!raw && lines && number(row, "size") > 0) {
+	if (!raw && lines && perf_plot_size(row) > 0) {
 		char size[24];
-		tool_format_size(size, sizeof(size), (uint64_t)number(row, "size"));
+		tool_format_size(size, sizeof(size), (uint64_t)perf_plot_size(row));
 		fprintf(script, ", %s", size);
 	}
 	if (!raw && controller && strcmp(controller, "loopback") != 0) {
@@ -182,6 +182,10 @@ void perf_plot_panel(FILE *script, const struct perf_plot *plot, enum perf_panel
 		if (json_object_get(plot->panels[panel].rows[i], "raw"))
 			put_data(script, plot, panel, i, true, &xs, &ys);
 	}
+	if (!(xs.high > 0)) /* a file may have anything but points */
+		xs = (struct range){1, 10};
+	if (!(ys.high > 0))
+		ys = (struct range){1, 10};
 	fprintf(script, "set title '{/*1.1 %s}'\n", titles[panel]);
 	if (panel == PERF_PANEL_DISTRIBUTION)
 		put_percent_axis(script, xs);

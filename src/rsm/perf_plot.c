@@ -18,7 +18,7 @@
 #include "rsm/perf_plot.h"
 
 #define WIDTH  1000 /* of a picture, in pixels of svg */
-#define HEIGHT 480  /* of a panel */
+#define HEIGHT 540  /* of a panel */
 #define TITLE  60
 
 static bool ends_with(const char *text, const char *end)
@@ -58,12 +58,23 @@ static const char *text_of(const json_t *object, const char *key)
 static enum perf_panel panel_of(const json_t *results, const json_t *row)
 {
 	const char *kind = text_of(row, "kind");
-	size_t sizes = 0, index;
+	bool varies = false; /* a batch may have measured one size several times */
 	const json_t *other;
-	json_array_foreach(results, index, other) sizes += perf_plot_same(row, other);
-	if (sizes < 2)
+	size_t index;
+	json_array_foreach(results, index, other)
+	{
+		varies = varies ||
+			 (perf_plot_same(row, other) && perf_plot_size(row) != perf_plot_size(other));
+	}
+	if (!varies)
 		return strcmp(kind, "bandwidth") == 0 ? PERF_PANELS : PERF_PANEL_DISTRIBUTION;
 	return strcmp(kind, "bandwidth") == 0 ? PERF_PANEL_BANDWIDTH : PERF_PANEL_LATENCY;
+}
+
+double perf_plot_size(const json_t *row)
+{
+	json_int_t size = json_integer_value(json_object_get(row, "size"));
+	return size > 0 ? (double)size : 0;
 }
 
 bool perf_plot_same(const json_t *left, const json_t *right)

@@ -22,6 +22,7 @@ struct perf_plot {
 
 /* Whether two rows belong to the same series. */
 bool perf_plot_same(const json_t *left, const json_t *right);
+double perf_plot_size(const json_t *row); /* bytes, 0: none */
 /* put_text: writes text that may be anything so that it means nothing to gnuplot. */
 void perf_plot_panel(FILE *script, const struct perf_plot *plot, enum perf_panel panel,
 		     void (*put_text)(FILE *script, const char *text));

@@ -76,11 +76,13 @@ void perf_report_row(const json_t *row, bool compare)
 {
 	static const char *const keys[] = {"min_ns", "average_ns", "median_ns",
 					   "p99_ns", "p999_ns",    "max_ns"};
-	char size[24] = "-", count[24], times[6][16], speed[24], raw[24] = "-", line[TOOL_TABLE_WIDTH + 1];
+	char name[32], size[24] = "-", count[24], times[6][16], speed[24], raw[24] = "-",
+		       line[TOOL_TABLE_WIDTH + 1];
 	json_int_t bytes = json_integer_value(json_object_get(row, "size"));
 	json_int_t operations = json_integer_value(json_object_get(row, "operations"));
 	double median = json_number_value(json_object_get(row, "median_ns"));
 	double raw_median = json_number_value(json_object_get(row, "raw_median_ns"));
+	tool_render_value(name, sizeof(name), "test", json_object_get(row, "test"));
 	if (bytes > 0)
 		tool_format_size(size, sizeof(size), (uint64_t)bytes);
 	snprintf(count, sizeof(count), operations < 100000000 ? "%.0f" : "%.0fM",
@@ -88,8 +90,8 @@ void perf_report_row(const json_t *row, bool compare)
 	for (size_t i = 0; i < 6; i++)
 		time_cell(times[i], sizeof(times[i]), row, keys[i]);
 	speed_cell(speed, sizeof(speed), row, median);
-	int used = snprintf(line, sizeof(line), COLUMNS, json_string_value(json_object_get(row, "test")),
-			    size, count, times[0], times[1], times[2], times[3], times[4], times[5], speed);
+	int used = snprintf(line, sizeof(line), COLUMNS, name, size, count, times[0], times[1], times[2],
+			    times[3], times[4], times[5], speed);
 	if (compare && raw_median > 0 && used < TOOL_TABLE_WIDTH) {
 		speed_cell(raw, sizeof(raw), row, raw_median);
 		if (strcmp(raw, "-") == 0)

@@ -58,6 +58,8 @@ static const char *comma(const struct rsmd_line *line)
 
 void rsmd_line_number(struct rsmd_line *line, const char *key, uint64_t value)
 {
+	if (value > INT64_MAX) /* what a peer says may be anything, and readers have 63 bits */
+		value = INT64_MAX;
 	add(line, "%s\"%s\":%" PRIu64, comma(line), key, value);
 }
 

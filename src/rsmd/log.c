@@ -98,12 +98,12 @@ bool rsmd_log_admit(void)
 		second = now;
 		count = 0;
 	}
+	rsmd_metrics.offences++;
 	return ++count <= OFFENCES_PER_SECOND;
 }
 
 void rsmd_log_offence(const char *format, ...)
 {
-	rsmd_metrics.offences++;
 	if (!rsmd_log_admit())
 		return;
 	va_list arguments;

@@ -3,7 +3,8 @@
  * What rsmd tells its operator: one line to stderr each, with a <level> prefix where the journal reads.
  * $RSM_LOG = error, warning, info or debug sets how much (default info); $RSM_LOG_FORMAT = json makes each line an object. Error:
  * somebody must act. Warning: worked around. Info: what happens to the node. Debug: what a client can cause as often as it
- * likes (event.h). Nothing per put, get or signal. The flight recorder gets all of them, whatever the level. The loop's thread.
+ * likes (event.h). Nothing per put, get or signal. The flight recorder gets all of them, whatever the level. Any thread; offences and
+ * events the loop's.
  */
 #ifndef RSMD_LOG_H
 #define RSMD_LOG_H

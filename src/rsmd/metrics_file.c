@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,9 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of `text` and `lengt
 static pthread_cond_t more = PTHREAD_COND_INITIALIZER;
 static char *text; /* to be written, or NULL */
 static size_t length;
+
+static atomic_int outcome;        /* of the newest write: 0 or an errno */
+static struct rsmd_waker *report; /* tells the loop, which alone may log */
 
 static struct rsmd_timer *timer; /* the loop's thread */
 static uint64_t due_ns;          /* when it should fire; 0: at once */
@@ -70,10 +74,12 @@ static int replace(const char *path, const char *bytes, size_t count)
 	return error;
 }
 
-/* One line for each change: the file is written again and again. */
-static void report(int error)
+/* The loop's thread. One line for each change: the file is written again and again. */
+static void on_written(void *unused)
 {
 	static int known;
+	(void)unused;
+	int error = atomic_load(&outcome);
 	const char *path = rsmd_server.config.metrics_textfile;
 	if (error && error != known)
 		rsmd_log(RSMD_LOG_WARNING, "metrics cannot be written to %s: %s", path, strerror(error));
@@ -93,8 +99,10 @@ static void *writer(void *unused)
 		size_t count = length;
 		text = NULL;
 		pthread_mutex_unlock(&lock);
-		report(replace(rsmd_server.config.metrics_textfile, bytes, count));
+		int error = replace(rsmd_server.config.metrics_textfile, bytes, count);
 		free(bytes);
+		if (atomic_exchange(&outcome, error) != error)
+			rsmd_loop_wake(report);
 	}
 	return unused;
 }
@@ -125,7 +133,8 @@ void rsmd_metrics_file_open(void)
 	if (!path[0])
 		return;
 	timer = rsmd_loop_timer(on_time, NULL);
-	if (timer && rsmd_thread_start(writer, NULL))
+	report = rsmd_loop_waker(on_written, NULL);
+	if (timer && report && rsmd_thread_start(writer, NULL))
 		rsmd_loop_timer_start(timer, 0);
 	else
 		rsmd_log(RSMD_LOG_WARNING, "metrics are not written to %s: no memory, or no thread", path);

@@ -23,8 +23,8 @@ static uint64_t descriptors_count(void)
 	DIR *directory = opendir("/proc/self/fd");
 	if (!directory)
 		return 0;
-	for (const struct dirent *entry; (entry = readdir(directory)); count++)
-		;
+	while (readdir(directory))
+		count++;
 	closedir(directory);
 	return count > 3 ? count - 3 : 0; /* ., .. and the directory itself */
 }

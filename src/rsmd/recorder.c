@@ -2,6 +2,7 @@
 #include "rsmd/recorder.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,11 +14,14 @@ struct record {
 	char text[RSMD_LINE_MAX];
 };
 
+static pthread_mutex_t lock =
+	PTHREAD_MUTEX_INITIALIZER; /* not taken by who writes them out: a handler cannot wait */
 static struct record records[RSMD_RECORDS];
 static _Atomic uint64_t count; /* of all that ever were; the next one goes to count % RSMD_RECORDS */
 
 void rsmd_recorder_add(const struct rsmd_line *line, bool is_log)
 {
+	pthread_mutex_lock(&lock);
 	uint64_t number = atomic_load_explicit(&count, memory_order_relaxed);
 	struct record *record = &records[number % RSMD_RECORDS];
 	atomic_store(&record->length, 0);
@@ -25,6 +29,7 @@ void rsmd_recorder_add(const struct rsmd_line *line, bool is_log)
 	memcpy(record->text, line->text, line->length);
 	atomic_store(&record->length, (uint32_t)line->length);
 	atomic_store(&count, number + 1);
+	pthread_mutex_unlock(&lock);
 }
 
 /* Number of the oldest. */
@@ -33,7 +38,8 @@ static uint64_t oldest(uint64_t end)
 	return end > RSMD_RECORDS ? end - RSMD_RECORDS : 0;
 }
 
-char *rsmd_recorder_tell(bool with_log)
+/* All of them in one text, or NULL. Under the lock. */
+static char *tell(bool with_log)
 {
 	static const char head[] = "{\"schema\":1,\"events\":[", tail[] = "]}";
 	uint64_t end = atomic_load(&count);
@@ -55,6 +61,14 @@ char *rsmd_recorder_tell(bool with_log)
 		to = mempcpy(to, record->text, record->length - 1); /* not the newline */
 	}
 	memcpy(to, tail, sizeof(tail));
+	return text;
+}
+
+char *rsmd_recorder_tell(bool with_log)
+{
+	pthread_mutex_lock(&lock);
+	char *text = tell(with_log);
+	pthread_mutex_unlock(&lock);
 	return text;
 }
 

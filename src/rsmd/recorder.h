@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The flight recorder: the newest events and log lines, those below the log's level as well, in memory of fixed size. It is
- * told by rsmx_status("events"), and written out when rsmd dies (dump.h). Filled by the loop's thread only.
+ * told by rsmx_status("events"), and written out when rsmd dies (dump.h). Any thread.
  */
 #ifndef RSMD_RECORDER_H
 #define RSMD_RECORDER_H

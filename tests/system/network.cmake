@@ -27,6 +27,7 @@ foreach(kind virtual encrypted hosts hosts2 hosts6)
   # Times are measured there, and dead-after is short: they keep two processors busy themselves.
   set_tests_properties(system.failures.${kind} PROPERTIES PROCESSORS 2)
 endforeach()
+rsm_network_test(events_nodes events_nodes.py)
 rsm_network_test(hostile_net hostile_net.py)
 rsm_network_test(metrics metrics.py)
 rsm_network_test(many_nodes many_nodes.py)

@@ -2,7 +2,7 @@
 # rsmd against raw clients, hostile ones too. Each family of cases is a test of its own.
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
 
-foreach(family serve hostile grants start)
+foreach(family serve hostile grants start events)
   add_test(NAME system.rsmd.${family}
     COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/rsmd_${family}.py)
   set_tests_properties(system.rsmd.${family} PROPERTIES TIMEOUT 180 LABELS system ENVIRONMENT
@@ -16,3 +16,8 @@ add_test(NAME system.peers COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DI
 set_tests_properties(system.peers PROPERTIES TIMEOUT 180 LABELS system ENVIRONMENT
   "RSMD=$<TARGET_FILE:rsmd>;PEER_BRIDGE=$<TARGET_FILE:system_peer_bridge>;\
 RSM_PROTO=${PROJECT_SOURCE_DIR}/src/wire/rsm.proto;PYTHONDONTWRITEBYTECODE=1")
+
+# The static probes are those of the document.
+add_test(NAME system.probes COMMAND ${CMAKE_CURRENT_LIST_DIR}/probes.sh $<TARGET_FILE:librsm> $<TARGET_FILE:rsmd>
+  ${PROJECT_SOURCE_DIR}/doc/observability.md)
+set_tests_properties(system.probes PROPERTIES TIMEOUT 30 LABELS system SKIP_RETURN_CODE 77)

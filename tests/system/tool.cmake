@@ -5,9 +5,9 @@ if(BATS)
   add_test(NAME system.tool COMMAND ${BATS} ${CMAKE_CURRENT_LIST_DIR}/tool.bats)
   set_tests_properties(system.tool PROPERTIES TIMEOUT 120 LABELS system
     ENVIRONMENT "RSM=$<TARGET_FILE:rsm>;RSMD=$<TARGET_FILE:rsmd>;LIBRSM=$<TARGET_FILE:librsm>")
-  foreach(part perf nodes doctor completion)
+  foreach(part perf nodes watch doctor completion)
     add_test(NAME system.tool_${part} COMMAND ${BATS} ${CMAKE_CURRENT_LIST_DIR}/tool_${part}.bats)
-    set_tests_properties(system.tool_${part} PROPERTIES TIMEOUT 120 LABELS system
+    set_tests_properties(system.tool_${part} PROPERTIES TIMEOUT 240 LABELS system
       ENVIRONMENT "RSM=$<TARGET_FILE:rsm>;RSMD=$<TARGET_FILE:rsmd>;LIBRSM=$<TARGET_FILE:librsm>")
   endforeach()
 else()

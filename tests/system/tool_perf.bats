@@ -199,6 +199,19 @@ assert json.load(sys.stdin)["results"] == json.load(open(sys.argv[1]))["results"
 		    r["distribution_ns"] = {evil: 1, "50": 2, "99": 3}
 		json.dump(t, sys.stdout)
 	end
+	# Figures that are none, and tests measured twice at one size or at none.
+	python3 - "$NODE_DIR/two.json" >strange.json <<-'end'
+		import json, sys
+		t = json.load(open(sys.argv[1]))
+		t["results"] += t["results"]
+		t["results"] += [{"test": "a\x1b[31m", "size": s, "median_ns": m, "kind": k, "samples": m, "distribution_ns": {"nan": m, "-1e999": m}}
+		                 for s in (-1, 0, 1e300, (1 << 63) - 1, "x") for m in (-1, 0, 1e300) for k in ("time", "bandwidth")]
+		t["results"] += [{"test": "b", "median_ns": 0, "distribution_ns": []}, {"test": "c", "median_ns": 5, "histogram": [1, {}, []] * 20}]
+		json.dump(t, sys.stdout)
+	end
+	"$RSM" perf --from strange.json --histogram --plot strange.svg >table
+	[ "$(grep -c $'\e' table)" -eq 0 ]
+	python3 -c 'import xml.etree.ElementTree as tree; tree.parse("strange.svg")'
 	"$RSM" perf --from evil.json --plot picture.svg >table
 	python3 -c 'import xml.etree.ElementTree as tree; tree.parse("picture.svg")'
 	[ ! -e taken ]
