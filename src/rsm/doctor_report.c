@@ -62,10 +62,16 @@ static void print_checks(const struct doctor *doctor)
 	       counts[DOCTOR_WARNING], counts[DOCTOR_PROBLEM]);
 }
 
-/* What else the daemon tells. One that does not know a word yet says so, which is told in its place. */
-static json_t *ask(const char *what)
+/*
+ * What else the daemon tells. One that does not know a word yet says so, which is told in its place. One that did not answer
+ * the checks is not asked again: each question would wait as long as they did.
+ */
+static json_t *ask(const struct doctor *doctor, const char *what)
 {
 	char *text = NULL;
+	if (!doctor->status)
+		return json_pack("{s:s, s:s}", "refused", "RSMERR_CTLR_NOT_PRESENT", "reason",
+				 "no daemon answers");
 	int code = rsmx_status(what, 0, &text);
 	if (code != RSM_SUCCESS)
 		return json_pack("{s:s, s:s}", "refused", rsmx_errname(code), "reason", rsmx_last_error());
@@ -101,7 +107,7 @@ static int report_json(const struct doctor *doctor, bool dump)
 	if (dump)
 		json_object_set_new(tree, "host", host());
 	for (size_t i = 0; dump && i < DUMPED; i++)
-		json_object_set_new(tree, dumped[i], ask(dumped[i]));
+		json_object_set_new(tree, dumped[i], ask(doctor, dumped[i]));
 	if (!tree || json_dumpf(tree, stdout, JSON_COMPACT) != 0)
 		return tool_fail("print the checks as JSON: out of memory");
 	putchar('\n');
@@ -127,6 +133,6 @@ int doctor_report(const struct doctor *doctor, bool as_json, bool dump)
 	if (dump)
 		result = dump_section("host", host());
 	for (size_t i = 0; dump && result == TOOL_OK && i < DUMPED; i++)
-		result = dump_section(dumped[i], ask(dumped[i]));
+		result = dump_section(dumped[i], ask(doctor, dumped[i]));
 	return result;
 }

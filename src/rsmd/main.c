@@ -42,7 +42,8 @@ struct options {
 static const char help[] =
 	"usage: rsmd [options]\n"
 	"The agent of this node for librsm: names, access decisions, liveness. Runs in the foreground.\n\n"
-	"  --config FILE   configuration (default $RSM_CONFIG, else " CONFIG_DEFAULT " if it exists)\n"
+	"  --config FILE   configuration (default $RSM_CONFIG, else " CONFIG_DEFAULT " if it exists),\n"
+	"                  and behind it FILE.d/*.conf\n"
 	"  --socket PATH   where to listen (default /run/rsm/rsmd.sock; with --private in the user's runtime "
 	"directory)\n"
 	"  --private       serve this user only, and leave when idle\n"

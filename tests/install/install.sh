@@ -49,6 +49,10 @@ done
 for page in man5/rsm.segmentid.5 man5/rsmd.conf.5 man7/rsm.7 man7/rsm-errors.7 man8/rsmd.8; do
 	[ -s "$prefix/share/man/$page" ] || die "$page was not installed"
 done
+for command in $("$prefix/bin/rsm" --help | awk '/^  [a-z]+  / { print $1 }'); do
+	[ -s "$prefix/share/man/man1/rsm-$command.1" ] || die "rsm-$command(1) was not installed"
+done
+[ -s "$prefix/share/bash-completion/completions/rsm" ] || die "the completion for bash was not installed"
 
 # Each header alone, strictly: C11 and C++17, with and without extensions.
 warnings="-Wall -Wextra -Werror -pedantic -fsyntax-only"

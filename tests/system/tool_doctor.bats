@@ -119,6 +119,8 @@ assert len(files) == 1 and "max-segments is 1000" in files[0]["found"], files' <
 	check memory ok ""
 	RSM_SOCKET=$NODE_DIR/none.sock run -1 "$RSM" doctor
 	[[ $output == *"problem  socket"*"-> "*" 2 problems" ]]
+	RSM_SOCKET=$NODE_DIR/none.sock run -1 "$RSM" doctor --dump
+	[[ $output == *"== events"*"no daemon answers"* ]]
 }
 
 @test "doctor: a socket that was left behind" {

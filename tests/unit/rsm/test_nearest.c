@@ -24,7 +24,7 @@ static void test_near(void **state)
 {
 	static const char *const pairs[][2] = {{"statsu", "status"}, {"sttaus", "status"}, {"stat", "status"},
 					       {"doktor", "doctor"}, {"dcotor", "doctor"}, {"sl", "ls"},
-					       {"lss", "ls"},        {"node", "nodes"},    {"shwo", "show"},
+					       {"lss", "ls"},        {"node", "nodes"},    {"shaw", "show"},
 					       {"gte", "get"},       {"ver", "version"},   {"tops", "top"}};
 	(void)state;
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
