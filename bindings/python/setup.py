@@ -20,5 +20,10 @@ class BuildGenerated(build_py):
         (package / "errors.py").write_text(rsm_builder.errors(), encoding="utf-8")
         (package / "_release.py").write_text(rsm_builder.release_module(), encoding="utf-8")
 
+    def byte_compile(self, files):
+        """As Python itself would; setuptools warns where that is: not at all."""
+        if not sys.dont_write_bytecode:
+            super().byte_compile(files)
+
 
 setup(version=rsm_builder.release(), cffi_modules=["builder.py:builder"], cmdclass={"build_py": BuildGenerated})

@@ -3,26 +3,20 @@
  * The settings that this daemon runs with, and where each came from, as JSON. Schema 1: keys are only added. There is no
  * secret among them: of the key only the file's name is a setting.
  */
-#include "rsmd/status_config.h"
+#include "rsmd/status.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "rsmd/rsmd.h"
 
-/* What a file says need not be UTF-8. */
-static json_t *text_of(const char *bytes)
-{
-	json_t *text = json_string(bytes);
-	return text ? text : json_string("?");
-}
-
 /* `unused`: a private daemon has no part in a cluster. */
 static void add(json_t *list, const char *section, const char *key, const char *value, const char *origin,
 		bool unused)
 {
-	json_t *said = json_pack("{s:o, s:o, s:o, s:o}", "section", text_of(section), "key", text_of(key),
-				 "value", text_of(value), "origin", text_of(origin));
+	json_t *said = json_pack("{s:o, s:o, s:o, s:o}", "section", rsmd_status_text(section), "key",
+				 rsmd_status_text(key), "value", rsmd_status_text(value), "origin",
+				 rsmd_status_text(origin));
 	if (said && unused)
 		json_object_set_new(said, "unused", json_true());
 	json_array_append_new(list, said);
@@ -113,12 +107,12 @@ json_t *rsmd_status_config(void)
 	const struct rsmd_config *config = &rsmd_server.config;
 	json_t *files = json_array(), *settings = json_array();
 	for (size_t i = 0; i < config->file_count; i++)
-		json_array_append_new(files, text_of(config->files[i]));
+		json_array_append_new(files, rsmd_status_text(config->files[i]));
 	add_node(settings);
 	for (size_t i = 1; i < config->controller_count; i++)
 		add_controller(settings, &config->controllers[i]);
 	add_rest(settings);
 	return json_pack("{s:i, s:o, s:o, s:o}", "schema", 1, "file",
-			 config->file_count ? text_of(config->files[0]) : json_null(), "files", files,
-			 "settings", settings);
+			 config->file_count ? rsmd_status_text(config->files[0]) : json_null(), "files",
+			 files, "settings", settings);
 }

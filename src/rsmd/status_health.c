@@ -3,7 +3,7 @@
  * What this daemon may and has, as JSON, for `rsm doctor`. Schema 1: keys are only added. Every client may ask, so nothing
  * here helps whoever attacks: no address in memory, nothing of the key but what `ls -l` shows.
  */
-#include "rsmd/status_health.h"
+#include "rsmd/status.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,19 +21,6 @@
 #include "rsmd/listen.h"
 #include "rsmd/peer.h"
 #include "rsmd/rsmd.h"
-
-static json_t *text_of(const char *bytes)
-{
-	json_t *text = json_string(bytes);
-	return text ? text : json_string("?");
-}
-
-static json_t *octal(mode_t mode)
-{
-	char text[16];
-	snprintf(text, sizeof(text), "%04o", (unsigned)mode & 07777);
-	return json_string(text);
-}
 
 /* RLIM_INFINITY is null: JSON has no such number. */
 static json_t *limit_of(rlim_t value)
@@ -68,10 +55,10 @@ static json_t *listener(void)
 	struct stat stat;
 	bool inherited;
 	const char *path = rsmd_listen_path(&inherited);
-	json_t *said =
-		json_pack("{s:o, s:b}", "path", *path ? text_of(path) : json_null(), "inherited", inherited);
+	json_t *said = json_pack("{s:o, s:b}", "path", *path ? rsmd_status_text(path) : json_null(),
+				 "inherited", inherited);
 	if (*path && !lstat(path, &stat)) {
-		json_object_set_new(said, "mode", octal(stat.st_mode));
+		json_object_set_new(said, "mode", rsmd_status_octal(stat.st_mode & 07777));
 		json_object_set_new(said, "uid", json_integer((json_int_t)stat.st_uid));
 	}
 	return said;
@@ -88,11 +75,12 @@ static json_t *key_file(void)
 	if (!*path)
 		return json_null();
 	if (lstat(path, &stat))
-		return json_pack("{s:o, s:s}", "path", text_of(path), "error", strerror(errno));
-	double age = (double)(base_clock_ns() - rsmd_server.started_ns) / 1e9;
+		return json_pack("{s:o, s:s}", "path", rsmd_status_text(path), "error", strerror(errno));
+	double age = rsmd_status_seconds_since(rsmd_server.started_ns);
 	double changed = (double)time(NULL) - (double)stat.st_ctime;
-	return json_pack("{s:o, s:o, s:I, s:b}", "path", text_of(path), "mode", octal(stat.st_mode), "uid",
-			 (json_int_t)stat.st_uid, "changed", changed < age - 1);
+	return json_pack("{s:o, s:o, s:I, s:b}", "path", rsmd_status_text(path), "mode",
+			 rsmd_status_octal(stat.st_mode & 07777), "uid", (json_int_t)stat.st_uid, "changed",
+			 changed < age - 1);
 }
 
 /* Which namespaces the daemon is in, as the kernel numbers them: a client in others may not mean the same by a name. */

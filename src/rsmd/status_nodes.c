@@ -1,18 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The paths to other nodes as JSON, for tools. Schema 1: keys are only added. */
-#include "rsmd/status_nodes.h"
+#include "rsmd/status.h"
 
 #include "base/clock.h"
 #include "rsmd/knock.h"
 #include "rsmd/peer.h"
 #include "rsmd/rsmd.h"
-
-/* What another node says of itself need not be UTF-8. */
-static json_t *text_of(const char *bytes)
-{
-	json_t *text = json_string(bytes);
-	return text ? text : json_string("?");
-}
 
 static json_t *path_of(const struct rsmd_peer *peer)
 {
@@ -22,19 +15,20 @@ static json_t *path_of(const struct rsmd_peer *peer)
 					     [RSMD_PEER_LEAVING] = "going down"};
 	char address[RSMD_ADDRESS_TEXT];
 	rsmd_address_text(&peer->member.address, address);
-	double since = (double)((base_clock_ns() - peer->changed_ns) / 1000000u) / 1000.0;
+	double since = rsmd_status_seconds_since(peer->changed_ns);
 	bool active = peer->state == RSMD_PEER_ACTIVE && !peer->self;
-	json_t *path =
-		json_pack("{s:I, s:o, s:s, s:s, s:s, s:f, s:I, s:I, s:b, s:b}", "node",
-			  (json_int_t)peer->member.node, "name", text_of(peer->member.name), "controller",
-			  peer->member.controller->name, "address", address, "state", states[peer->state],
-			  "since_s", since, "guests", (json_int_t)peer->guest_count, "aways",
-			  (json_int_t)peer->away_count, "encrypt", peer->encrypt, "self", peer->self);
+	json_t *path = json_pack("{s:I, s:o, s:s, s:s, s:s, s:f, s:I, s:I, s:b, s:b}", "node",
+				 (json_int_t)peer->member.node, "name", rsmd_status_text(peer->member.name),
+				 "controller", peer->member.controller->name, "address", address, "state",
+				 states[peer->state], "since_s", since, "guests",
+				 (json_int_t)peer->guest_count, "aways", (json_int_t)peer->away_count,
+				 "encrypt", peer->encrypt, "self", peer->self);
 	json_object_set_new(path, "round_trip_us",
 			    active && peer->round_trip_ns ? json_real((double)peer->round_trip_ns / 1000.0)
 							  : json_null());
-	json_object_set_new(path, "release", peer->release[0] ? text_of(peer->release) : json_null());
-	json_object_set_new(path, "reason", peer->said[0] ? text_of(peer->said) : json_null());
+	json_object_set_new(path, "release",
+			    peer->release[0] ? rsmd_status_text(peer->release) : json_null());
+	json_object_set_new(path, "reason", peer->said[0] ? rsmd_status_text(peer->said) : json_null());
 	return path;
 }
 
