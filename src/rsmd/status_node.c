@@ -5,6 +5,7 @@
 #include "rsmd/client.h"
 #include "rsmd/export.h"
 #include "rsmd/import.h"
+#include "rsmd/knock.h"
 #include "rsmd/status.h"
 
 static json_t *clients(void)
