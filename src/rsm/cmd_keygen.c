@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/key.h"
 #include "base/reason.h"
 #include "rsm/tool.h"
@@ -28,19 +29,6 @@ const char cmd_keygen_help[] = "Usage: rsm keygen [FILE]\n"
 			       "  rsm keygen /etc/rsm/cluster.key\n"
 			       "  scp -p /etc/rsm/cluster.key node2:/etc/rsm/cluster.key\n";
 
-static int write_all(int fd, const char *text, size_t length)
-{
-	for (size_t done = 0; done < length;) {
-		ssize_t part = write(fd, text + done, length - done);
-		if (part < 0 && errno == EINTR)
-			continue;
-		if (part <= 0)
-			return part < 0 ? errno : EIO;
-		done += (size_t)part;
-	}
-	return 0;
-}
-
 /* All or nothing: a file with half a key is removed. */
 static int write_file(const char *path, const char *text)
 {
@@ -51,7 +39,7 @@ static int write_file(const char *path, const char *text)
 			path);
 	if (fd < 0)
 		return tool_fail_errno(errno, "make the key file %s", path);
-	int error = fchmod(fd, 0600) < 0 ? errno : write_all(fd, text, strlen(text));
+	int error = fchmod(fd, 0600) < 0 ? errno : base_fd_write(fd, text, strlen(text), -1);
 	if (!error && fsync(fd) < 0 && errno != EINVAL)
 		error = errno;
 	if (close(fd) < 0 && !error)

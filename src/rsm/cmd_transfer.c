@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "rsm/tool.h"
 
 #define TRANSFER_PIECE ((size_t)4 << 20) /* bytes between two barriers */
@@ -122,20 +123,6 @@ static int move_piece(struct tool_session *session, bool put, uint64_t offset, v
 	return moved != RSM_SUCCESS ? moved : code;
 }
 
-static int write_all(int fd, const char *buffer, size_t length)
-{
-	while (length) {
-		ssize_t wrote = write(fd, buffer, length);
-		if (wrote < 0 && errno == EINTR)
-			continue;
-		if (wrote < 0)
-			return errno;
-		buffer += wrote;
-		length -= (size_t)wrote;
-	}
-	return 0;
-}
-
 /* Fills the buffer as far as the input reaches. Returns the bytes, or a negative errno. */
 static ssize_t read_all(int fd, char *buffer, size_t length)
 {
@@ -163,7 +150,7 @@ static int get_loop(const struct transfer *transfer, struct tool_session *sessio
 		if (code != RSM_SUCCESS)
 			return tool_fail_code(code, "get %zu bytes at offset %ju of %s", piece,
 					      (uintmax_t)(transfer->offset + done), transfer->address_text);
-		int error = write_all(fd, buffer, piece);
+		int error = base_fd_write(fd, buffer, piece, -1);
 		if (error)
 			return tool_fail_errno(error, "write %s",
 					       transfer->file ? transfer->file : "standard output");

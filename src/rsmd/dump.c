@@ -11,9 +11,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "rsmd/log.h"
 #include "rsmd/recorder.h"
 
+#define WAIT_MS    1000   /* for room, where stderr leads to */
 #define STACK_SIZE 65536u /* the main thread's own may be what is broken */
 
 static char path[4096]; /* "": stderr */
@@ -36,26 +38,17 @@ static int file_open(void)
 	return -1;
 }
 
-static void put(int fd, const char *text)
+static int put(int fd, const char *text)
 {
-	size_t length = strlen(text);
-	while (length) {
-		ssize_t written = write(fd, text, length);
-		if (written < 0 && errno == EINTR)
-			continue;
-		if (written <= 0)
-			return;
-		text += written;
-		length -= (size_t)written;
-	}
+	return base_fd_write(fd, text, strlen(text), WAIT_MS);
 }
 
+/* Whoever does not read what stderr leads to makes the dump shorter, not rsmd wait. */
 static void dump(int fd, const char *why)
 {
-	put(fd, "rsmd: flight recorder, newest last: ");
-	put(fd, why);
-	put(fd, "\n");
-	rsmd_recorder_write(fd);
+	if (put(fd, "rsmd: flight recorder, newest last: ") || put(fd, why) || put(fd, "\n") ||
+	    rsmd_recorder_write(fd, WAIT_MS))
+		return;
 	put(fd, "rsmd: end of the flight recorder\n");
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "rsmd/log.h"
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "rsmd/metrics.h"
 #include "rsmd/recorder.h"
 
@@ -60,32 +62,61 @@ bool rsmd_log_has(enum rsmd_log_level level)
 	return level <= log_level;
 }
 
+/* Less than PIPE_BUF: a pipe takes it at once or not at all. 0 or an errno. */
+static int put(enum rsmd_log_level level, const char *text, const struct rsmd_line *line)
+{
+	char plain[RSMD_LINE_MAX + 100];
+	int length;
+	if (log_json)
+		return base_fd_write(STDERR_FILENO, line->text, line->length, 0);
+	if (log_prefix)
+		length = snprintf(plain, sizeof(plain), "<%d>%s\n", (int)level, text);
+	else
+		length = snprintf(plain, sizeof(plain), "rsmd: %s\n", text);
+	return base_fd_write(STDERR_FILENO, plain, (size_t)length, 0);
+}
+
+static void make_line(struct rsmd_line *line, enum rsmd_log_level level, const char *text)
+{
+	rsmd_line_begin(line);
+	rsmd_line_number(line, "schema", 1);
+	rsmd_line_time(line, "time", base_clock_real_ns());
+	rsmd_line_text(line, "event", "log");
+	rsmd_line_text(line, "level", name_of(level));
+	rsmd_line_text(line, "text", text);
+	rsmd_line_end(line);
+}
+
+/* rsmd does not wait for who reads its log: what finds no room is counted, and told first when there is some. */
 void rsmd_log_event(enum rsmd_log_level level, const char *text, const struct rsmd_line *line)
 {
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static unsigned long lost;
+	int error = 0;
 	if (!rsmd_log_has(level))
 		return;
-	if (log_json)
-		fwrite(line->text, 1, line->length, stderr);
-	else if (log_prefix)
-		fprintf(stderr, "<%d>%s\n", (int)level, text);
-	else
-		fprintf(stderr, "rsmd: %s\n", text);
+	pthread_mutex_lock(&lock);
+	if (lost) {
+		char told[100];
+		struct rsmd_line of_lost;
+		snprintf(told, sizeof(told), "%lu lines of the log found no room and are lost", lost);
+		make_line(&of_lost, RSMD_LOG_WARNING, told);
+		error = put(RSMD_LOG_WARNING, told, &of_lost);
+		lost = error ? lost : 0;
+	}
+	if (error || put(level, text, line))
+		lost++;
+	pthread_mutex_unlock(&lock);
 }
 
 __attribute__((format(printf, 2, 0))) static void write_line(enum rsmd_log_level level, const char *format,
 							     va_list arguments)
 {
-	char text[1024], clean[sizeof(text)];
+	char text[RSMD_LINE_MAX], clean[sizeof(text)];
 	struct rsmd_line line;
 	vsnprintf(text, sizeof(text), format, arguments);
 	rsmd_line_clean(clean, sizeof(clean), text); /* names of clients are not trusted */
-	rsmd_line_begin(&line);
-	rsmd_line_number(&line, "schema", 1);
-	rsmd_line_time(&line, "time", base_clock_real_ns());
-	rsmd_line_text(&line, "event", "log");
-	rsmd_line_text(&line, "level", name_of(level));
-	rsmd_line_text(&line, "text", clean);
-	rsmd_line_end(&line);
+	make_line(&line, level, clean);
 	rsmd_recorder_add(&line, true);
 	rsmd_log_event(level, clean, &line);
 }

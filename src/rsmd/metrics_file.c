@@ -34,20 +34,6 @@ static struct rsmd_waker *report; /* tells the loop, which alone may log */
 static struct rsmd_timer *timer; /* the loop's thread */
 static uint64_t due_ns;          /* when it should fire; 0: at once */
 
-static bool write_all(int fd, const char *bytes, size_t left)
-{
-	while (left) {
-		ssize_t written = write(fd, bytes, left);
-		if (written < 0 && errno != EINTR)
-			return false;
-		if (written > 0) {
-			bytes += written;
-			left -= (size_t)written;
-		}
-	}
-	return true;
-}
-
 /*
  * A fresh file beside it, renamed over it: a reader finds the old text or the new one. What lies at the temporary name is
  * removed and never opened, so a link there leads nowhere. 0 or an errno.
@@ -62,8 +48,8 @@ static int replace(const char *path, const char *bytes, size_t count)
 		open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
 	if (fd < 0)
 		return errno;
-	int error = 0;
-	if (!write_all(fd, bytes, count) || fchmod(fd, 0644)) /* which the umask does not allow at once */
+	int error = base_fd_write(fd, bytes, count, -1);
+	if (!error && fchmod(fd, 0644)) /* which the umask does not allow at once */
 		error = errno;
 	if (close(fd) && !error)
 		error = errno;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "rsmd/recorder.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+
+#include "base/fd.h"
 
 struct record {
 	_Atomic uint32_t length; /* 0: none, or just being written */
@@ -72,19 +72,14 @@ char *rsmd_recorder_tell(bool with_log)
 	return text;
 }
 
-void rsmd_recorder_write(int fd)
+int rsmd_recorder_write(int fd, int timeout_ms)
 {
 	uint64_t end = atomic_load(&count);
 	for (uint64_t n = oldest(end); n < end; n++) {
 		const struct record *record = &records[n % RSMD_RECORDS];
-		size_t done = 0, length = atomic_load(&record->length);
-		while (done < length) {
-			ssize_t written = write(fd, record->text + done, length - done);
-			if (written < 0 && errno == EINTR)
-				continue;
-			if (written <= 0)
-				return;
-			done += (size_t)written;
-		}
+		int error = base_fd_write(fd, record->text, atomic_load(&record->length), timeout_ms);
+		if (error)
+			return error;
 	}
+	return 0;
 }

@@ -18,7 +18,10 @@ void rsmd_recorder_add(const struct rsmd_line *line, bool is_log);
 /* {"schema":1,"events":[...]}, newest last, to be freed; with the log lines, or without. NULL: no memory. */
 char *rsmd_recorder_tell(bool with_log);
 
-/* Writes all records as they are. Async-signal-safe; in a signal handler one record may be in the making, which is left out. */
-void rsmd_recorder_write(int fd);
+/*
+ * Writes all records as they are; each waits up to `timeout_ms` for room. Returns as base_fd_write does. Async-signal-safe; in a
+ * signal handler one record may be in the making, which is left out.
+ */
+int rsmd_recorder_write(int fd, int timeout_ms);
 
 #endif

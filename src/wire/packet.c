@@ -28,26 +28,13 @@ union control {
 	char space[CMSG_SPACE(WIRE_FDS_MAX * sizeof(int))];
 };
 
-static int write_all(int fd, const uint8_t *body, size_t length)
-{
-	for (size_t done = 0; done < length;) {
-		ssize_t part = write(fd, body + done, length - done);
-		if (part < 0 && errno == EINTR)
-			continue;
-		if (part <= 0)
-			return part < 0 ? -errno : -ENOMEM;
-		done += (size_t)part;
-	}
-	return 0;
-}
-
 /* A sealed memfd that holds the body, or a negative errno. */
 static int body_to_memfd(const uint8_t *body, size_t length)
 {
 	int fd = base_fd_above_stdio(memfd_create("rsm-message", MFD_CLOEXEC | MFD_ALLOW_SEALING));
 	if (fd < 0)
 		return -errno;
-	int error = write_all(fd, body, length);
+	int error = -base_fd_write(fd, body, length, -1);
 	if (!error && fcntl(fd, F_ADD_SEALS, BODY_SEALS | F_SEAL_SEAL) < 0)
 		error = -errno;
 	if (!error)

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Life events of a node: what watchers, the log and the flight recorder are told, also when somebody means harm."""
 
+import fcntl
 import json
 import os
+import re
 import resource
 import signal
 import stat
@@ -398,38 +400,41 @@ def dump_when_asked(daemon):
     client.close()
 
 
-def dump_of_one_that_hangs():
-    """The dump is the signal handler's: the loop has no part in it. Its log goes into a pipe that is full."""
+def a_log_that_nobody_reads():
+    """It costs lines, never an answer; what was lost is told. The dump goes to its file meanwhile, or is cut."""
     with tempfile.TemporaryDirectory() as directory:
         path = directory + "/dump"
         end, log = os.pipe()
-        clients = []
+        room = fcntl.fcntl(end, fcntl.F_GETPIPE_SZ)
         process = subprocess.Popen([os.environ["RSMD"], "--private", "--config", "/dev/null", "--socket", directory + "/rsmd.sock"],
                                    stderr=log, env={**os.environ, "RSM_DUMP": path, "RSM_LOG": "debug"})
         try:
             os.close(log)
             assert b"serves" in os.read(end, 4096)
-            deadline = time.monotonic() + TIMEOUT
-            while time.monotonic() < deadline:  # until nobody is answered any more
+            for _ in range(2 * room // 100):  # two lines each of more than that
                 client = Client(directory + "/rsmd.sock", hello=False)
-                clients.append(client)
-                client.send("hello", version=1, program="p" * 64)
-                if not readable(client.socket, 2):
-                    break
-            else:
-                raise AssertionError("it does not hang")
+                client.ask("hello", version=1, program="p" * 64)
+                client.close()
             process.send_signal(signal.SIGUSR1)
+            deadline = time.monotonic() + TIMEOUT
             while not (os.path.exists(path) and b"end of the flight" in open(path, "rb").read()):
                 assert time.monotonic() < deadline, "no dump"
                 os.sched_yield()
             with open(path, encoding="utf-8") as file:
                 assert len(dump_lines(file.readlines(), "SIGUSR1")) > 100
+            os.unlink(path)
+            os.symlink("/dev/null", path)  # not followed: the dump goes where nobody reads
+            process.send_signal(signal.SIGUSR1)
+            Client(directory + "/rsmd.sock").close()
+            assert len(os.read(end, room)) > room - 2 * 4096
+            Client(directory + "/rsmd.sock").close()
+            told = os.read(end, room).decode().splitlines()
+            lost = int(re.fullmatch(r"rsmd: (\d+) lines of the log found no room and are lost", told[0])[1])
+            assert 2 * room // 100 < lost and "event=client" in told[1], told
         finally:
             process.kill()
             process.wait()
             os.close(end)
-            for client in clients:
-                client.close()
 
 
 def fatal_errors():
@@ -451,4 +456,4 @@ if __name__ == "__main__":
         "every_event_with_its_keys", "round_trips_are_no_events", "a_watcher_that_never_reads", "watchers_are_limited",
         "some_are_kept_for_root", "the_end_of_either_side", "names_that_are_none", "the_log_as_json",
         "the_door_is_no_way_to_flood", "the_flight_recorder", "dump_at_death", "dump_into_a_file", "dump_never_follows",
-        "dump_when_asked", "dump_of_one_that_hangs", "fatal_errors")})
+        "dump_when_asked", "a_log_that_nobody_reads", "fatal_errors")})

@@ -96,13 +96,32 @@ static void test_close(void **state)
 	assert_int_equal(errno, EDOM);
 }
 
+/* A pipe that nobody reads takes a line or refuses it, and nobody waits. */
+static void test_write_finds_no_room(void **state)
+{
+	static char line[1000], more[1u << 20];
+	int ends[2], lines = 0, error;
+
+	(void)state;
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	while (!(error = base_fd_write(ends[1], line, sizeof(line), 0)))
+		lines++;
+	assert_int_equal(error, EAGAIN);
+	assert_int_equal(base_fd_write(ends[1], line, sizeof(line), 1), EAGAIN);
+	assert_int_equal(read(ends[0], more, sizeof(more)), lines * (int)sizeof(line));
+	assert_int_equal(base_fd_write(ends[1], line, sizeof(line), 0), 0);
+	close(ends[0]);
+	close(ends[1]);
+	assert_int_equal(base_fd_write(ends[1], line, 1, 0), EBADF);
+	assert_int_equal(base_fd_write(ends[1], line, 0, 0), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_moves_above_stdio),
-		cmocka_unit_test(test_no_room_above),
-		cmocka_unit_test(test_leaves_others),
-		cmocka_unit_test(test_close),
+		cmocka_unit_test(test_moves_above_stdio),   cmocka_unit_test(test_no_room_above),
+		cmocka_unit_test(test_leaves_others),       cmocka_unit_test(test_close),
+		cmocka_unit_test(test_write_finds_no_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
