@@ -5,12 +5,15 @@ set -eu
 . "$(dirname "$0")/files.sh"
 
 status=0
-for file in $(files "$1" '*.[ch]' '*.proto' '*.sh' '*.py' '*.bats' '*.cmake' '*.in' '*.map' '*.conf' '*.service' \
-	'*.socket' CMakeLists.txt Makefile packages.txt run .clang-format .clang-tidy .editorconfig .gitattributes); do
-	if ! head -n 2 "$file" | grep -q 'SPDX-License-Identifier: BSD-2-Clause'; then
-		echo "$file: no line 'SPDX-License-Identifier: BSD-2-Clause' at its top" >&2
-		status=1
-	fi
-done
+missing=$(files "$1" '*.[ch]' '*.proto' '*.sh' '*.py' '*.bats' '*.cmake' '*.in' '*.map' '*.conf' '*.service' \
+	'*.socket' CMakeLists.txt Makefile packages.txt run .clang-format .clang-tidy .editorconfig .gitattributes |
+	xargs -r -d '\n' awk 'FNR == 1 { names[FILENAME] }
+		FNR <= 2 && /SPDX-License-Identifier: BSD-2-Clause/ { delete names[FILENAME] }
+		FNR == 2 { nextfile }
+		END { for (name in names) print name }')
+if [ -n "$missing" ]; then
+	printf "no line 'SPDX-License-Identifier: BSD-2-Clause' at the top of\n%s\n" "$missing" >&2
+	status=1
+fi
 [ -s "$1/LICENSE" ] || { echo "$1/LICENSE is missing" >&2; status=1; }
 exit $status

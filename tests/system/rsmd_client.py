@@ -39,7 +39,7 @@ class Proto:
             self.messages[name] = {field: (int(number), kind, bool(repeated)) for repeated, kind, field, number in fields}
 
     def encode(self, name, values):
-        out = b""
+        out = bytearray()
         for field, value in values.items():
             number, kind, repeated = self.messages[name][field]
             if repeated and kind in ("uint32", "uint64"):
@@ -52,7 +52,7 @@ class Proto:
                     out += varint(number << 3 | 2) + varint(len(data)) + data
                 else:
                     out += varint(number << 3) + varint(int(item))
-        return out
+        return bytes(out)
 
     def decode(self, name, data):
         numbers = {number: (field, kind, repeated) for field, (number, kind, repeated) in self.messages[name].items()}
