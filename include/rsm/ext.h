@@ -163,7 +163,7 @@ int rsmx_counters_open(rsmx_counters_t **counters);
  * node. Fills up to `*count` rows; `*count` becomes the number that exist, which may be more. `row_size` is
  * sizeof (rsmx_counter_t), the distance of the rows in bytes; of a smaller one its first bytes are filled. `rows` may be NULL when
  * `*count` is 0.
- * Asks rsmd, and blocks for its answers, only when processes with connections came or went, or rsmd was started anew; else it
+ * Asks rsmd, and blocks for its answers, only when processes with connections came or went or have twice as many, or rsmd was started anew; else it
  * makes one system call. In a forked child the view goes on with a conversation of the child's own.
  * RSMERR_BAD_ADDR: counters, count, or rows is NULL. RSMERR_BAD_LENGTH: row_size is less than 64 or no multiple of 8.
  * RSMERR_CTLR_NOT_PRESENT, RSMERR_BAD_LIBRARY_VERSION: as above. RSMERR_INSUFFICIENT_RESOURCES: no descriptor or address space to

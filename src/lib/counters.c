@@ -3,7 +3,8 @@
  * The view of a node's counters (rsm/ext.h). It maps the table of each process with imports, read-only, and reads them without a word
  * to anybody; rsmd says which tables there are, and by a word in the status table when there are others. All under lib_lock.
  *
- * A table is its process's to write. Nothing in it is used but to be copied: what bounds an index is rsmd's word, or ours.
+ * A table is its process's to write. Nothing in it is used but to be copied: what bounds an index is rsmd's word, or ours. Its
+ * rows are as many as the process had imports: a page that nobody wrote takes memory once it is read.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -72,13 +73,21 @@ static int ask(uint64_t *ids, size_t count, struct lib_reply *reply)
 	return code;
 }
 
-/* One that was mapped before keeps its map and serial. */
+static uint32_t rows_of(const Wire__CountersTable *said)
+{
+	return said->rows < ROWS_MAX ? said->rows : ROWS_MAX;
+}
+
+/* One that is known keeps its serial, and its map unless it has more rows now. */
 static void table_take(rsmx_counters_t *counters, const Wire__CountersTable *said, struct table *table)
 {
 	for (size_t i = 0; i < counters->count; i++)
 		if (counters->tables[i].id == said->id) {
 			*table = counters->tables[i];
 			counters->tables[i].map = NULL;
+			if (table->rows != rows_of(said))
+				table_close(table);
+			table->rows = rows_of(said);
 			return;
 		}
 	*table = (struct table){.id = said->id,
@@ -86,7 +95,7 @@ static void table_take(rsmx_counters_t *counters, const Wire__CountersTable *sai
 				.is_guests = said->guests,
 				.pid = said->pid,
 				.uid = said->uid,
-				.rows = said->rows < ROWS_MAX ? said->rows : ROWS_MAX};
+				.rows = rows_of(said)};
 	strncpy(table->program, said->program, sizeof table->program - 1);
 }
 

@@ -137,7 +137,7 @@ static int away_add(struct rsmd_away *away, struct rsmd_client *client)
 	away->slot = rsmd_slot_take();
 	status_open(away);
 	DL_APPEND(client->imports, import);
-	client->import_count++;
+	rsmd_counters_imports(&client->counters, ++client->import_count);
 	DL_APPEND(away->peer->aways, away);
 	away->peer->away_count++;
 	return RSM_SUCCESS;

@@ -335,7 +335,7 @@ static void client_free(struct rsmd_client *client)
 	while (client->answer_fd_count)
 		base_fd_close(&client->answer_fds[--client->answer_fd_count]);
 	rsmd_signals_end(&client->away_signals);
-	rsmd_metrics_local_look(&client->local, client->counters.fd);
+	rsmd_metrics_local_look(&client->local, &client->counters);
 	rsmd_counters_end(&client->counters);
 	free(client->answer);
 	free(client->groups);

@@ -13,6 +13,8 @@
 #include "rsmd/guest.h"
 #include "segment/memfd.h"
 
+#define FIRST_ROWS 12u /* of the first page */
+
 /* Viewers see the word in the table's head and ask again. */
 static void changed(void)
 {
@@ -23,6 +25,7 @@ static void changed(void)
 void rsmd_counters_init(struct rsmd_counters *counters)
 {
 	counters->fd = -1;
+	counters->rows = FIRST_ROWS;
 }
 
 void rsmd_counters_end(struct rsmd_counters *counters)
@@ -31,6 +34,19 @@ void rsmd_counters_end(struct rsmd_counters *counters)
 		return;
 	base_fd_close(&counters->fd);
 	changed();
+}
+
+/* In few steps, since each has all viewers ask again. */
+void rsmd_counters_imports(struct rsmd_counters *counters, size_t imports)
+{
+	uint32_t rows = counters->rows;
+	while (rows < imports && rows < SEGMENT_COUNTERS_ROWS)
+		rows *= 2;
+	if (rows == counters->rows)
+		return;
+	counters->rows = rows < SEGMENT_COUNTERS_ROWS ? rows : SEGMENT_COUNTERS_ROWS;
+	if (counters->fd >= 0)
+		changed();
 }
 
 static int counters_open(struct rsmd_counters *counters, uint32_t rows)
@@ -121,6 +137,8 @@ void rsmd_counters_guest_end(struct rsmd_guest *guest)
 static int tell_own(struct rsmd_client *client, struct rsmd_answer *answer)
 {
 	int code = RSM_SUCCESS;
+	if (!client->import_count)
+		return base_refuse(RSMERR_BAD_SEG_HNDL, "a process without imports has nothing to count");
 	if (client->counters.fd < 0)
 		code = counters_open(&client->counters, SEGMENT_COUNTERS_ROWS);
 	if (!code)
@@ -147,7 +165,7 @@ static void tell_table(struct told *told, struct rsmd_client *client, Wire__Coun
 	Wire__CountersTable *said = &told->tables[body->n_tables];
 	wire__counters_table__init(said);
 	said->id = client ? client->counters.id : guests.counters.id;
-	said->rows = client ? SEGMENT_COUNTERS_ROWS : guest_rows();
+	said->rows = client ? client->counters.rows : guest_rows();
 	said->guests = !client;
 	if (client) {
 		said->pid = client->pid;

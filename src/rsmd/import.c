@@ -202,7 +202,7 @@ static int import_add(struct rsmd_client *client, struct rsmd_export *export, ui
 	import->granted = granted;
 	import->doorbell = -1;
 	DL_APPEND(client->imports, import);
-	client->import_count++;
+	rsmd_counters_imports(&client->counters, ++client->import_count);
 	rsmd_import_count(export, 1);
 	*added = import;
 	return RSM_SUCCESS;

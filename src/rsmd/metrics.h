@@ -17,6 +17,8 @@
 #include "rsmd/metrics_text.h"
 #include "rsmd/rsmd.h"
 
+struct rsmd_counters;
+
 #define RSMD_METRICS_KINDS 64  /* of requests: their numbers in rsm.proto; 0 stands for any beyond */
 #define RSMD_METRICS_CODES 128 /* the same for codes */
 
@@ -86,7 +88,7 @@ void rsmd_metrics_nodes(struct rsmd_metrics_text *text);
 /* metrics_local.c: the families of what this node's processes count themselves. A client comes; it goes, with its table `fd` or -1. */
 void rsmd_metrics_locals(struct rsmd_metrics_text *text);
 void rsmd_metrics_local_begin(struct rsmd_metrics_local *seen);
-void rsmd_metrics_local_look(struct rsmd_metrics_local *seen, int fd);
+void rsmd_metrics_local_look(struct rsmd_metrics_local *seen, const struct rsmd_counters *counters);
 
 /* metrics_process.c: the families of the process. */
 void rsmd_metrics_process(struct rsmd_metrics_text *text);

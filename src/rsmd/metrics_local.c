@@ -67,11 +67,11 @@ static bool read_at(int fd, void *to, size_t length, size_t offset)
  * The head, which has the sums of closed imports, is read first: an import that is closed meanwhile is missing rather than there
  * twice, and missing is made up for the next time. Copies: nothing can change between a check and a use.
  */
-static bool table_sum(int fd, uint64_t sums[RSMD_METRICS_LOCAL])
+static bool table_sum(const struct rsmd_counters *counters, uint64_t sums[RSMD_METRICS_LOCAL])
 {
 	static struct segment_counters_row rows[ROWS];
 	struct segment_counters head;
-	if (!read_at(fd, &head, sizeof(head), 0))
+	if (!read_at(counters->fd, &head, sizeof(head), 0))
 		return false;
 	add(sums, &(struct segment_counters_cell){.puts = word(&head.closed_puts),
 						  .gets = word(&head.closed_gets),
@@ -79,10 +79,10 @@ static bool table_sum(int fd, uint64_t sums[RSMD_METRICS_LOCAL])
 						  .bytes_got = word(&head.closed_bytes_got),
 						  .signals = word(&head.closed_signals),
 						  .failures = word(&head.closed_failures)});
-	uint32_t high = head.high < SEGMENT_COUNTERS_ROWS ? head.high : SEGMENT_COUNTERS_ROWS;
+	uint32_t high = head.high < counters->rows ? head.high : counters->rows;
 	for (uint32_t at = 0; at < high; at += ROWS) {
 		uint32_t count = high - at < ROWS ? high - at : ROWS;
-		if (!read_at(fd, rows, count * sizeof(rows[0]), SEGMENT_COUNTERS_SIZE(at)))
+		if (!read_at(counters->fd, rows, count * sizeof(rows[0]), SEGMENT_COUNTERS_SIZE(at)))
 			return false;
 		for (uint32_t n = 0; n < count; n++)
 			for (uint32_t cell = 0; rows[n].id && cell < SEGMENT_COUNTERS_CELLS; cell++)
@@ -109,10 +109,10 @@ void rsmd_metrics_local_begin(struct rsmd_metrics_local *seen)
 	seen->looked_ns = base_clock_ns();
 }
 
-void rsmd_metrics_local_look(struct rsmd_metrics_local *seen, int fd)
+void rsmd_metrics_local_look(struct rsmd_metrics_local *seen, const struct rsmd_counters *counters)
 {
 	uint64_t now = base_clock_ns(), sums[RSMD_METRICS_LOCAL] = {0};
-	if (fd < 0 || !table_sum(fd, sums) || !is_possible(seen, sums, now))
+	if (counters->fd < 0 || !table_sum(counters, sums) || !is_possible(seen, sums, now))
 		return;
 	seen->looked_ns = now;
 	for (int i = 0; i < RSMD_METRICS_LOCAL; i++) {
@@ -129,7 +129,7 @@ void rsmd_metrics_locals(struct rsmd_metrics_text *text)
 	if (now - looked_ns >= LOOK_NS) {
 		looked_ns = now;
 		for (struct rsmd_client *client = rsmd_server.clients; client; client = client->next)
-			rsmd_metrics_local_look(&client->local, client->counters.fd);
+			rsmd_metrics_local_look(&client->local, &client->counters);
 	}
 	for (int i = 0; i < RSMD_METRICS_LOCAL; i++) {
 		rsmd_metrics_counter(text, families[i].name, families[i].help);

@@ -4,8 +4,8 @@
  * alone and read by viewers; and one of rsmd's own, for importers of other nodes. A row per import. Nobody is asked and
  * nothing is locked, neither to count nor to look.
  *
- * A table says something about its writer's imports only, and whoever reads it believes nothing else: indices are bounded by
- * what rsmd says of the table, and every value may be nonsense.
+ * A table is what its writer says of itself: whose it is, and how many rows it can have, rsmd says; every value in it may be
+ * nonsense, the node and the segment of a row as well.
  *
  * Shared layout, version SEGMENT_COUNTERS_VERSION: processes of other releases read it. Fields are only added in the
  * padding.

@@ -237,6 +237,8 @@ def test_local():
 
 def table_of(client):
     """The table that this client shares with rsmd."""
+    export, _, _ = client.segment(LENGTH)
+    client.connect(client.publish(export))
     client.ask("counters", own=True)
     return mmap.mmap(client.fds[0], 0)
 
