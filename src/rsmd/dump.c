@@ -15,7 +15,8 @@
 #include "rsmd/log.h"
 #include "rsmd/recorder.h"
 
-#define WAIT_MS    1000   /* for room, where stderr leads to */
+#define WAIT_MS    1000 /* for room, where stderr leads to */
+#define FILE_MAX   (8 << 20)
 #define STACK_SIZE 65536u /* the main thread's own may be what is broken */
 
 static const int faults[] = {SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE};
@@ -35,7 +36,10 @@ static int file_open(void)
 		      0600);
 	if (fd < 0)
 		return -1;
-	if (!fstat(fd, &file) && S_ISREG(file.st_mode) && file.st_uid == geteuid() && file.st_nlink == 1)
+	bool ours =
+		!fstat(fd, &file) && S_ISREG(file.st_mode) && file.st_uid == geteuid() && file.st_nlink == 1;
+	/* One that is started and dies again and again must not fill the disk; the newest death is what is asked for. */
+	if (ours && (file.st_size <= FILE_MAX || !ftruncate(fd, 0)))
 		return fd;
 	close(fd);
 	return -1;

@@ -5,7 +5,8 @@
  * the signal's handler, without the loop, memory from the heap or a lock.
  *
  * Where to: the file that $RSM_DUMP names (absolute); else rsmd.dump in $STATE_DIRECTORY, which a service manager sets; else stderr. A file
- * is appended to, with mode 0600; it is used only if it is a regular one, of rsmd's user, under one name, and no symbolic link.
+ * has mode 0600 and is appended to; one larger than 8 MiB begins anew. It is used only if it is a regular one, of rsmd's user, under
+ * one name, and no symbolic link.
  */
 #ifndef RSMD_DUMP_H
 #define RSMD_DUMP_H
