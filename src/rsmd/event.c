@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/probe.h"
+#include "base/text.h"
 #include "rsmd/away.h"
 #include "rsmd/export.h"
 #include "rsmd/guest.h"
@@ -68,7 +69,7 @@ static void text(struct rsmd_line *line, struct rsmd_line *log, const char *key,
 	char clean[RSMD_LINE_MAX];
 	if (!value || !*value)
 		return;
-	size_t length = rsmd_line_clean(clean, sizeof(clean), value);
+	size_t length = base_text_clean(clean, sizeof(clean), value);
 	rsmd_line_text(line, key, clean);
 	if (strcspn(clean, " \"\\=") == length) {
 		rsmd_line_add(log, " %s=%s", key, clean);

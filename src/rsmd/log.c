@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/text.h"
 #include "rsmd/metrics.h"
 #include "rsmd/recorder.h"
 
@@ -115,7 +116,7 @@ __attribute__((format(printf, 2, 0))) static void write_line(enum rsmd_log_level
 	char text[RSMD_LINE_MAX], clean[sizeof(text)];
 	struct rsmd_line line;
 	vsnprintf(text, sizeof(text), format, arguments);
-	rsmd_line_clean(clean, sizeof(clean), text); /* names of clients are not trusted */
+	base_text_clean(clean, sizeof(clean), text); /* names of clients are not trusted */
 	make_line(&line, level, clean);
 	rsmd_recorder_add(&line, true);
 	rsmd_log_event(level, clean, &line);
