@@ -32,7 +32,7 @@ size_t base_text_clean(char *to, size_t size, const char *from)
 		if (length + taken >= size)
 			break;
 		if (bytes)
-			memcpy(to + length, from, bytes);
+			memmove(to + length, from, bytes);
 		else
 			to[length] = '?';
 		length += taken;

@@ -9,7 +9,7 @@
 size_t base_text_character(const char *text);
 
 /*
- * Copies what a client, a peer or a file said: control characters, and bytes that are not UTF-8, become '?'. The copy is cut
+ * Copies, or cleans in its place, what a client, a peer or a file said: control characters, and bytes that are not UTF-8, become '?'. The copy is cut
  * between characters. Returns its length.
  */
 size_t base_text_clean(char *to, size_t size, const char *from);

@@ -2,6 +2,7 @@
 """Whoever can reach rsmd's port: noise, broken and replayed frames with a real ticket, forged tickets, a wrong key, the right
 key and wrong words, crowds that say nothing. Each is dropped alone; others are served meanwhile; nothing is left."""
 
+import json
 import os
 import random
 import resource
@@ -10,9 +11,10 @@ import socket
 import struct
 import time
 
+from cluster import soon
 from raw_net import (ANSWER, DEAD_AFTER, FAKE, FENCE, GET, KEY, MAGIC, NODE, NO_ACCUMULATE, PEER, POST, PUT, SIZE, Connection,
                      Import, Stream, endpoint, greeting, hello, offences, request, with_segment)
-from rsmd_client import NAMES, TIMEOUT, run
+from rsmd_client import NAMES, TIMEOUT, Client, run
 
 # ---- noise ----
 
@@ -349,13 +351,55 @@ def right_key_wrong_words(segment):
         segment.serve()
 
 
-def active():
+def active(**values):
     stream = Stream(f"rsm-node-{FAKE}")
     assert stream.begun()
-    stream.send("hello", **greeting())
+    stream.send("hello", **greeting(**values))
     while "hello" not in stream.message():
         pass
     return stream
+
+
+def refusal(client):
+    """Connects to the fake node: a function that tells why it is refused, once it is."""
+    client.send("connect", controller="tcp0", node_id=FAKE, segment_id=0x1234, permission=0o400)
+    first = client.receive()
+
+    def told():
+        if first["code"]:
+            return first
+        client.send("connect_result", import_id=first["connect"]["import_id"])
+        reply = client.receive()
+        return reply if reply["code"] else None
+    return told
+
+
+@with_segment
+def texts_of_a_peer(segment):
+    """What another node says reaches no process, and so no terminal, with control characters."""
+    evil, shown = "\x1b]0;evil\x07\x9b31m\n" + "\u00e4" * 400, "?]0;evil???31m?"
+    client = Client(segment.daemon.path)
+    stream = active(node_name=evil, release=evil)
+    path = next(path for path in json.loads(client.ask("status", what="nodes")["json"])["paths"] if path["node"] == FAKE)
+    for key in ("name", "release"):
+        assert path[key].startswith(shown + "\u00e4") and set(path[key][len(shown):]) == {"\u00e4"}, path
+    told = refusal(client)
+    while "connect" not in (message := stream.message()):
+        pass
+    stream.send("connected", away_id=message["connect"]["away_id"], code=7, reason=evil)
+    reply = soon(told, "the refusal")
+    assert reply["code"] == 7 and reply["reason"].startswith(shown), reply
+    stream.close()
+    stream = Stream(f"rsm-node-{FAKE}")
+    assert stream.begun()
+    stream.send("bye", code=1, reason=evil)
+    stream.messages()
+    stream.close()
+    reply = soon(refusal(client), "the loss of the path")
+    assert NAMES[reply["code"]] == "REMOTE_NODE_UNREACHABLE" and shown in reply["reason"], reply
+    for fd in client.fds + client.hello_fds:
+        os.close(fd)
+    client.close()
 
 
 @with_segment
@@ -440,7 +484,8 @@ TESTS = {
     "requests_that_break_the_protocol": requests_that_break_the_protocol, "edges_that_are_right": edges_that_are_right,
     "replayed_and_truncated": replayed_and_truncated, "an_offence_aborts_one_import": an_offence_aborts_one_import,
     "who_stops_in_the_middle": who_stops_in_the_middle, "crowd": crowd, "wrong_keys": wrong_keys,
-    "right_key_wrong_words": right_key_wrong_words, "words_of_a_peer": words_of_a_peer,
+    "right_key_wrong_words": right_key_wrong_words, "texts_of_a_peer": texts_of_a_peer,
+    "words_of_a_peer": words_of_a_peer,
     "a_peer_that_connects": a_peer_that_connects, "a_peer_that_falls_silent": a_peer_that_falls_silent,
 }
 

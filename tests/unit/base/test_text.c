@@ -19,7 +19,7 @@ static void expect_clean(const char *from, const char *expected)
 
 static void test_clean(void **state)
 {
-	char small[4];
+	char small[4], own[] = "\x1b\xc3\xa4\xc2\x9b";
 	(void)state;
 	expect_clean("", "");
 	expect_clean("a\tb\x7f", "a?b?");
@@ -30,6 +30,8 @@ static void test_clean(void **state)
 	expect_clean("\xed\xa0\x80", "???");           /* half of a pair */
 	expect_clean("\xf4\x90\x80\x80", "????");      /* beyond the last one */
 	expect_clean("\xc2\x80\xc2\x9f\xc2\xa0", "????\xc2\xa0");
+	assert_int_equal(base_text_clean(own, sizeof(own), own), 5);
+	assert_string_equal(own, "?\xc3\xa4??");
 	assert_int_equal(base_text_clean(small, sizeof(small), "ab\xc3\xa4"), 2);
 	assert_string_equal(small, "ab");
 }
