@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "rsm/tool.h"
 
 #define LINES_MAX 65536u /* bytes that are read at once; a line is much shorter */
@@ -99,7 +100,8 @@ static bool has_column(const char *key)
 static void print_rest(const json_t *event)
 {
 	const json_t *node = json_object_get(event, "node");
-	const char *reason = json_string_value(json_object_get(event, "reason"));
+	const json_t *reason = json_object_get(event, "reason");
+	char sentence[1000]; /* as long as a line may be */
 	const char *key;
 	json_t *value;
 	json_object_foreach((json_t *)(uintptr_t)event, key, value)
@@ -112,32 +114,32 @@ static void print_rest(const json_t *event)
 			snprintf(text, sizeof(text), "%s", rsmx_errname((int)json_integer_value(value)));
 		printf("  %s %s", key, text);
 	}
+	tool_render_value(sentence, sizeof(sentence), "reason", reason);
 	if (reason)
-		printf("  %s", reason);
+		printf("  %s", sentence);
 }
 
 static void print_event(const struct watch *watch, const json_t *event, const char *name)
 {
-	const char *segment = json_string_value(json_object_get(event, "segment"));
-	const char *program = json_string_value(json_object_get(event, "program"));
-	const char *access = json_string_value(json_object_get(event, "access"));
 	const json_t *node = json_object_get(event, "node");
 	const char *colour = watch->colour ? colour_of(name) : NULL;
-	char where[32] = "-", pid[24], uid[24];
-	if (segment)
+	char where[64] = "-", segment[24], pid[24], uid[24], access[24], program[TOOL_TABLE_CELL];
+	tool_render_value(segment, sizeof(segment), "segment", json_object_get(event, "segment"));
+	if (json_object_get(event, "segment"))
 		snprintf(where, sizeof(where), "%" JSON_INTEGER_FORMAT ":%s", json_integer_value(node),
 			 segment);
 	else if (node)
 		snprintf(where, sizeof(where), "%" JSON_INTEGER_FORMAT, json_integer_value(node));
 	tool_render_value(pid, sizeof(pid), "pid", json_object_get(event, "pid"));
 	tool_render_value(uid, sizeof(uid), "uid", json_object_get(event, "uid"));
+	tool_render_value(access, sizeof(access), "access", json_object_get(event, "access"));
+	tool_render_value(program, sizeof(program), "program", json_object_get(event, "program"));
 	print_time(json_number_value(json_object_get(event, "time")));
 	if (colour)
 		printf("  \033[%sm%-11s\033[0m", colour, name);
 	else
 		printf("  %-11s", name);
-	printf("  %-14s  %7s  %5s  %-6s  %-15s", where, pid, uid, access ? access : "-",
-	       program ? program : "-");
+	printf("  %-14s  %7s  %5s  %-6s  %-15s", where, pid, uid, access, program);
 	print_rest(event);
 	putchar('\n');
 }
@@ -157,8 +159,9 @@ static bool is_wanted(const struct watch *watch, const char *name)
 	return watch->all || (!known && strcmp(name, "lost") == 0);
 }
 
-static void take_line(struct watch *watch, const char *line)
+static void take_line(struct watch *watch, char *line)
 {
+	base_text_clean(line, strlen(line) + 1, line);
 	json_t *event = json_loads(line, 0, NULL);
 	const char *name = json_string_value(json_object_get(event, "event"));
 	if (name && is_wanted(watch, name)) {
