@@ -180,7 +180,7 @@ void rsmd_event(const struct rsmd_event *event)
 	probe(event);
 	rsmd_recorder_add(&line, false);
 	rsmd_watchers_tell(&line, seq);
-	if (level != RSMD_LOG_WARNING || rsmd_log_admit())
+	if (event->at_door ? rsmd_log_admit_offence() : !event->budget || rsmd_log_admit(event->budget))
 		rsmd_log_event(level, log.text, &line);
 }
 
@@ -250,12 +250,13 @@ void rsmd_event_import(enum rsmd_event_kind kind, struct rsmd_import *import, in
 	rsmd_event(&event);
 }
 
-void rsmd_event_peer(enum rsmd_event_kind kind, const struct rsmd_peer *peer, const char *reason)
+void rsmd_event_peer(enum rsmd_event_kind kind, struct rsmd_peer *peer, const char *reason)
 {
 	rsmd_event(&(struct rsmd_event){.kind = kind,
 					.node = peer->member.node,
 					.controller = peer->member.controller->name,
 					.name = peer->member.name,
 					.release = peer->release,
+					.budget = &peer->lines,
 					.reason = reason});
 }

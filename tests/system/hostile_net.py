@@ -5,16 +5,19 @@ key and wrong words, crowds that say nothing. Each is dropped alone; others are 
 import json
 import os
 import random
+import re
 import resource
 import select
 import socket
 import struct
+import threading
 import time
 
 from cluster import soon
 from raw_net import (ANSWER, DEAD_AFTER, FAKE, FENCE, GET, KEY, MAGIC, NODE, NO_ACCUMULATE, PEER, POST, PUT, SIZE, Connection,
                      Import, Stream, endpoint, greeting, hello, offences, request, with_segment)
 from rsmd_client import NAMES, TIMEOUT, Client, run
+from watcher import Watcher
 
 # ---- noise ----
 
@@ -403,6 +406,50 @@ def texts_of_a_peer(segment):
 
 
 @with_segment
+def paths_in_the_log(segment):
+    """Noise at the door keeps no path out of the log; a path that goes down is no offence, and floods nothing either."""
+    watcher, over = Watcher(segment.daemon.path), threading.Event()
+
+    def offence_count():
+        text = json.loads(watcher.client.ask("status", what="metrics")["json"])["text"]
+        return int(re.search(r"^rsm_offences_total (\d+)$", text, re.M)[1])
+
+    def lines(kind):
+        return sum(f"event={kind} " in line for line in segment.daemon.lines)
+
+    def flap():
+        active().close()
+        watcher.until("node-down")
+
+    def noise_at_the_door():
+        while not over.is_set():
+            client = Client(segment.daemon.path, hello=False)
+            client.send_raw(b"nonsense")
+            client.expect_gone()
+            client.close()
+
+    flap()
+    assert offence_count() == 0
+    thread = threading.Thread(target=noise_at_the_door)
+    thread.start()
+    try:
+        soon(lambda: offence_count() > 10, "noise")
+        for _ in range(3):  # with the first one 8 lines, for which there is room in any second
+            flap()
+    finally:
+        over.set()
+        thread.join()
+    soon(lambda: lines("node-down") == 4, "a line for each time that the path went down")
+    before, start = lines("node-down") + lines("node-up"), time.monotonic()
+    for _ in range(50):
+        flap()
+    seconds = int(time.monotonic() - start) + 2
+    Client(segment.daemon.path).close()
+    assert lines("node-down") + lines("node-up") - before <= 10 * seconds, f"{segment.daemon.lines} in {seconds} s"
+    watcher.close()
+
+
+@with_segment
 def words_of_a_peer(segment):
     """A peer with the key that says anything at any time: refused or ignored, and others are served."""
     dice = random.Random(11)
@@ -484,7 +531,7 @@ TESTS = {
     "requests_that_break_the_protocol": requests_that_break_the_protocol, "edges_that_are_right": edges_that_are_right,
     "replayed_and_truncated": replayed_and_truncated, "an_offence_aborts_one_import": an_offence_aborts_one_import,
     "who_stops_in_the_middle": who_stops_in_the_middle, "crowd": crowd, "wrong_keys": wrong_keys,
-    "right_key_wrong_words": right_key_wrong_words, "texts_of_a_peer": texts_of_a_peer,
+    "right_key_wrong_words": right_key_wrong_words, "texts_of_a_peer": texts_of_a_peer, "paths_in_the_log": paths_in_the_log,
     "words_of_a_peer": words_of_a_peer,
     "a_peer_that_connects": a_peer_that_connects, "a_peer_that_falls_silent": a_peer_that_falls_silent,
 }
