@@ -150,7 +150,7 @@ static int print_json(struct top *top)
 		json_pack("{s:i, s:s, s:f, s:o, s:o}", "schema", 1, "view",
 			  top->view.connections ? "connections" : "segments", "interval_s",
 			  top->model.interval_s, "totals", json_of(&top->model.totals), "lines", lines);
-	if (!tree || json_dumpf(tree, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9)) != 0)
+	if (!tree || json_dumpf(tree, stdout, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(9)) != 0)
 		return tool_fail("print the counters as JSON: out of memory");
 	putchar('\n');
 	json_decref(tree);

@@ -71,7 +71,7 @@ static int print_json(const rsm_topology_t *topology)
 	}
 	json_t *tree = json_pack("{s:i, s:I, s:o}", "schema", 1, "node",
 				 (json_int_t)topology->topology_hdr.local_nodeid, "controllers", controllers);
-	if (!tree || json_dumpf(tree, stdout, JSON_COMPACT) != 0)
+	if (!tree || json_dumpf(tree, stdout, JSON_COMPACT | JSON_ENSURE_ASCII) != 0)
 		return tool_fail("print the topology as JSON: out of memory");
 	putchar('\n');
 	json_decref(tree);

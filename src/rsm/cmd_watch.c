@@ -12,9 +12,11 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "rsm/tool.h"
 
 #define LINES_MAX 65536u /* bytes that are read at once; a line is much shorter */
+#define STUCK_S   1      /* how long the rest may take to be printed */
 
 const char cmd_watch_help[] =
 	"Usage: rsm watch [OPTION]... [EVENT]...\n"
@@ -59,6 +61,27 @@ static void interrupt(int number)
 {
 	(void)number;
 	interrupted = 1;
+	alarm(STUCK_S);
+}
+
+static void end(int number)
+{
+	(void)number;
+	_exit(TOOL_OK);
+}
+
+/* Interrupted it ends at once, or a little later where nobody takes what is still to be printed. */
+static void signals_take(sigset_t *ends)
+{
+	struct sigaction action = {.sa_handler = interrupt, .sa_flags = SA_RESTART};
+	sigemptyset(ends);
+	sigaddset(ends, SIGINT);
+	sigaddset(ends, SIGTERM);
+	action.sa_mask = *ends;
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	action.sa_handler = end;
+	sigaction(SIGALRM, &action, NULL);
 }
 
 /* ---- a line for people ---- */
@@ -99,7 +122,8 @@ static bool has_column(const char *key)
 static void print_rest(const json_t *event)
 {
 	const json_t *node = json_object_get(event, "node");
-	const char *reason = json_string_value(json_object_get(event, "reason"));
+	const json_t *reason = json_object_get(event, "reason");
+	char sentence[1000]; /* as long as a line may be */
 	const char *key;
 	json_t *value;
 	json_object_foreach((json_t *)(uintptr_t)event, key, value)
@@ -112,32 +136,32 @@ static void print_rest(const json_t *event)
 			snprintf(text, sizeof(text), "%s", rsmx_errname((int)json_integer_value(value)));
 		printf("  %s %s", key, text);
 	}
+	tool_render_value(sentence, sizeof(sentence), "reason", reason);
 	if (reason)
-		printf("  %s", reason);
+		printf("  %s", sentence);
 }
 
 static void print_event(const struct watch *watch, const json_t *event, const char *name)
 {
-	const char *segment = json_string_value(json_object_get(event, "segment"));
-	const char *program = json_string_value(json_object_get(event, "program"));
-	const char *access = json_string_value(json_object_get(event, "access"));
 	const json_t *node = json_object_get(event, "node");
 	const char *colour = watch->colour ? colour_of(name) : NULL;
-	char where[32] = "-", pid[24], uid[24];
-	if (segment)
+	char where[64] = "-", segment[24], pid[24], uid[24], access[24], program[TOOL_TABLE_CELL];
+	tool_render_value(segment, sizeof(segment), "segment", json_object_get(event, "segment"));
+	if (json_object_get(event, "segment"))
 		snprintf(where, sizeof(where), "%" JSON_INTEGER_FORMAT ":%s", json_integer_value(node),
 			 segment);
 	else if (node)
 		snprintf(where, sizeof(where), "%" JSON_INTEGER_FORMAT, json_integer_value(node));
 	tool_render_value(pid, sizeof(pid), "pid", json_object_get(event, "pid"));
 	tool_render_value(uid, sizeof(uid), "uid", json_object_get(event, "uid"));
+	tool_render_value(access, sizeof(access), "access", json_object_get(event, "access"));
+	tool_render_value(program, sizeof(program), "program", json_object_get(event, "program"));
 	print_time(json_number_value(json_object_get(event, "time")));
 	if (colour)
 		printf("  \033[%sm%-11s\033[0m", colour, name);
 	else
 		printf("  %-11s", name);
-	printf("  %-14s  %7s  %5s  %-6s  %-15s", where, pid, uid, access ? access : "-",
-	       program ? program : "-");
+	printf("  %-14s  %7s  %5s  %-6s  %-15s", where, pid, uid, access, program);
 	print_rest(event);
 	putchar('\n');
 }
@@ -157,8 +181,9 @@ static bool is_wanted(const struct watch *watch, const char *name)
 	return watch->all || (!known && strcmp(name, "lost") == 0);
 }
 
-static void take_line(struct watch *watch, const char *line)
+static void take_line(struct watch *watch, char *line)
 {
+	base_text_clean(line, strlen(line) + 1, line);
 	json_t *event = json_loads(line, 0, NULL);
 	const char *name = json_string_value(json_object_get(event, "event"));
 	if (name && is_wanted(watch, name)) {
@@ -189,31 +214,35 @@ static void take_lines(struct watch *watch)
 	memmove(watch->lines, start, watch->length);
 }
 
-/* Waits for more. False: the end, with the exit status. */
-static bool await(const struct watch *watch, int fd, uint64_t end, const sigset_t *signals, int *result)
+/* Waits for more. False: the end, with the exit status. `ends` are blocked between the look and the wait: none is missed. */
+static bool await(const struct watch *watch, int fd, uint64_t until, const sigset_t *ends, int *result)
 {
 	uint64_t now = base_clock_ns();
-	uint64_t left = end > now ? end - now : 0;
+	uint64_t left = until > now ? until - now : 0;
 	struct timespec limit = {.tv_sec = (time_t)(left / 1000000000u),
 				 .tv_nsec = (long)(left % 1000000000u)};
 	struct pollfd stream = {.fd = fd, .events = POLLIN};
-	int ready = interrupted ? -1 : ppoll(&stream, 1, watch->timeout_ns ? &limit : NULL, signals);
+	sigset_t open;
+	sigprocmask(SIG_BLOCK, ends, &open);
+	int ready = interrupted ? -1 : ppoll(&stream, 1, watch->timeout_ns ? &limit : NULL, &open);
+	int error = errno;
+	sigprocmask(SIG_SETMASK, &open, NULL);
 	*result = TOOL_OK;
 	if (ready == 0 && watch->count > 0) {
 		*result = TOOL_TIMED_OUT;
 		fprintf(stderr, "rsm: %" PRIu64 " of %" PRIu64 " events came in time\n", watch->seen,
 			watch->count);
-	} else if (ready < 0 && errno != EINTR && !interrupted) {
-		*result = tool_fail_errno(errno, "wait for events");
+	} else if (ready < 0 && error != EINTR && !interrupted) {
+		*result = tool_fail_errno(error, "wait for events");
 	}
 	return ready > 0;
 }
 
-static int follow(struct watch *watch, int fd, const sigset_t *signals)
+static int follow(struct watch *watch, int fd, const sigset_t *ends)
 {
-	uint64_t end = base_clock_ns() + watch->timeout_ns;
+	uint64_t until = base_clock_ns() + watch->timeout_ns;
 	int result;
-	while (!is_over(watch) && await(watch, fd, end, signals, &result)) {
+	while (!is_over(watch) && await(watch, fd, until, ends, &result)) {
 		ssize_t got = read(fd, watch->lines + watch->length, LINES_MAX - watch->length);
 		if (got <= 0) {
 			fflush(stdout);
@@ -230,24 +259,16 @@ static int follow(struct watch *watch, int fd, const sigset_t *signals)
 
 static int run(struct watch *watch)
 {
-	struct sigaction action = {.sa_handler = interrupt};
-	sigset_t ends, before;
+	sigset_t ends;
 	int fd;
-	sigemptyset(&action.sa_mask);
-	/* They come while it waits only: none is missed between a look and a wait. */
-	sigemptyset(&ends);
-	sigaddset(&ends, SIGINT);
-	sigaddset(&ends, SIGTERM);
-	sigprocmask(SIG_BLOCK, &ends, &before);
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
+	signals_take(&ends);
 	int code = rsmx_watch(&fd);
 	if (code != RSM_SUCCESS)
 		return tool_fail_code(code, "watch the node's events");
 	if (!watch->json)
 		tool_heading("TIME          EVENT        SEGMENT             PID    UID  ACCESS  PROGRAM");
 	fflush(stdout);
-	int result = follow(watch, fd, &before);
+	int result = follow(watch, fd, &ends);
 	close(fd);
 	return result;
 }

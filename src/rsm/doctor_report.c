@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "rsm/doctor.h"
 
 #define INDENT 24 /* level and topic */
@@ -35,8 +36,10 @@ static void print_wrapped(const char *text)
 			putchar(' ');
 			column++;
 		}
-		for (size_t i = 0; i < length; i++) /* from other programs, too: no control characters */
-			putchar((unsigned char)text[i] < ' ' || text[i] == 0x7f ? '?' : text[i]);
+		for (size_t i = 0, bytes; i < length; i += bytes ? bytes : 1) { /* from other programs, too */
+			bytes = base_text_character(text + i);
+			fwrite(bytes ? text + i : "?", bytes ? bytes : 1, 1, stdout);
+		}
 		column += length;
 		text += length + (text[length] != '\0');
 	}
@@ -108,7 +111,7 @@ static int report_json(const struct doctor *doctor, bool dump)
 		json_object_set_new(tree, "host", host());
 	for (size_t i = 0; dump && i < DUMPED; i++)
 		json_object_set_new(tree, dumped[i], ask(doctor, dumped[i]));
-	if (!tree || json_dumpf(tree, stdout, JSON_COMPACT) != 0)
+	if (!tree || json_dumpf(tree, stdout, JSON_COMPACT | JSON_ENSURE_ASCII) != 0)
 		return tool_fail("print the checks as JSON: out of memory");
 	putchar('\n');
 	json_decref(tree);
@@ -118,7 +121,7 @@ static int report_json(const struct doctor *doctor, bool dump)
 static int dump_section(const char *title, json_t *tree)
 {
 	printf("\n== %s\n", title);
-	int done = tree ? json_dumpf(tree, stdout, JSON_INDENT(1)) : -1;
+	int done = tree ? json_dumpf(tree, stdout, JSON_INDENT(1) | JSON_ENSURE_ASCII) : -1;
 	json_decref(tree);
 	putchar('\n');
 	return done == 0 ? TOOL_OK : tool_fail("print the dump: out of memory");

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "rsm/tool.h"
 
 int tool_status_load(const char *what, rsm_memseg_id_t id, char **text, json_t **tree)
@@ -16,6 +17,7 @@ int tool_status_load(const char *what, rsm_memseg_id_t id, char **text, json_t *
 		return tool_fail_code(code, "show segment 0x%x", id);
 	if (code != RSM_SUCCESS)
 		return tool_fail_code(code, "ask rsmd for %s", what);
+	base_text_clean(*text, strlen(*text) + 1, *text); /* some show it as it is */
 	json_error_t error;
 	*tree = json_loads(*text, 0, &error);
 	if (!*tree) {
@@ -35,9 +37,7 @@ static bool is_bytes(const char *key)
 void tool_render_value(char *text, size_t size, const char *key, const json_t *value)
 {
 	if (json_is_string(value)) {
-		snprintf(text, size, "%s", json_string_value(value));
-		for (char *at = text; *at; at++) /* names come from other users: no control characters */
-			*at = (unsigned char)*at < ' ' || *at == 0x7f ? '?' : *at;
+		base_text_clean(text, size, json_string_value(value)); /* names come from other users */
 	} else if (json_is_integer(value)) {
 		json_int_t number = json_integer_value(value);
 		if (is_bytes(key) && number > 0)

@@ -3,8 +3,10 @@
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "rsm/tool.h"
 
 int tool_help(const struct tool_command *command)
@@ -13,12 +15,32 @@ int tool_help(const struct tool_command *command)
 	return TOOL_OK;
 }
 
+/* Names and reasons in it may be anybody's, and reach a terminal. */
+__attribute__((format(printf, 1, 0))) static void print_list(const char *format, va_list arguments)
+{
+	char *text;
+	int length = vasprintf(&text, format, arguments);
+	if (length < 0)
+		return;
+	base_text_clean(text, (size_t)length + 1, text);
+	fputs(text, stderr);
+	free(text);
+}
+
+__attribute__((format(printf, 1, 2))) static void print(const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	print_list(format, arguments);
+	va_end(arguments);
+}
+
 int tool_usage(const struct tool_command *command, const char *format, ...)
 {
 	va_list arguments;
 	va_start(arguments, format);
 	fprintf(stderr, "rsm %s: ", command->name);
-	vfprintf(stderr, format, arguments);
+	print_list(format, arguments);
 	fprintf(stderr, "; see `rsm %s --help`\n", command->name);
 	va_end(arguments);
 	return TOOL_USAGE;
@@ -29,15 +51,20 @@ int tool_usage_option(const struct tool_command *command, char **argv)
 	return tool_usage(command, "option '%s' is unknown or lacks its argument", argv[optind - 1]);
 }
 
+__attribute__((format(printf, 1, 0))) static void begin(const char *format, va_list arguments)
+{
+	tool_progress_clear();
+	fputs("rsm: ", stderr);
+	print_list(format, arguments);
+}
+
 int tool_fail(const char *format, ...)
 {
 	va_list arguments;
 	va_start(arguments, format);
-	tool_progress_clear();
-	fputs("rsm: ", stderr);
-	vfprintf(stderr, format, arguments);
-	fputc('\n', stderr);
+	begin(format, arguments);
 	va_end(arguments);
+	fputc('\n', stderr);
 	return TOOL_FAILED;
 }
 
@@ -45,11 +72,9 @@ int tool_fail_errno(int error, const char *format, ...)
 {
 	va_list arguments;
 	va_start(arguments, format);
-	tool_progress_clear();
-	fputs("rsm: ", stderr);
-	vfprintf(stderr, format, arguments);
-	fprintf(stderr, ": %s\n", strerror(error));
+	begin(format, arguments);
 	va_end(arguments);
+	fprintf(stderr, ": %s\n", strerror(error));
 	return TOOL_FAILED;
 }
 
@@ -75,10 +100,9 @@ int tool_fail_code(int code, const char *format, ...)
 	const char *reason = rsmx_last_error();
 	va_list arguments;
 	va_start(arguments, format);
-	tool_progress_clear();
-	fputs("rsm: ", stderr);
-	vfprintf(stderr, format, arguments);
-	fprintf(stderr, ": %s (%s)\n", *reason ? reason : rsmx_strerror(code), rsmx_errname(code));
+	begin(format, arguments);
 	va_end(arguments);
+	print(": %s (%s)", *reason ? reason : rsmx_strerror(code), rsmx_errname(code));
+	fputc('\n', stderr);
 	return exit_of_code(code);
 }

@@ -58,7 +58,7 @@ static void format_importer(const struct top_line *line, char *text, size_t size
 		snprintf(text, size, "%u:%d %s", line->importer, line->pid, line->program);
 	else
 		snprintf(text, size, "%u:? %s", line->importer, line->program);
-	for (char *at = text; *at; at++) /* programs name themselves: no control characters */
+	for (char *at = text; *at; at++) /* programs name themselves; a column counts bytes: ASCII only */
 		*at = (unsigned char)*at < ' ' || (unsigned char)*at >= 0x7f ? '?' : *at;
 }
 

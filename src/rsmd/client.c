@@ -15,6 +15,7 @@
 
 #include "base/fd.h"
 #include "base/reason.h"
+#include "base/text.h"
 #include "rsmd/closer.h"
 #include "rsmd/event.h"
 #include "rsmd/export.h"
@@ -93,7 +94,7 @@ static RSMD_HANDLER(hello)
 			"same release of both",
 			said->version, RSM_RELEASE, WIRE_VERSION);
 	client->greeted = true;
-	strncpy(client->program, said->program, sizeof(client->program) - 1);
+	base_text_clean(client->program, sizeof(client->program), said->program);
 	Wire__HelloReply *body = &answer->body.hello;
 	wire__hello_reply__init(body);
 	body->version = WIRE_VERSION;

@@ -15,8 +15,12 @@
 #include "rsmd/log.h"
 #include "rsmd/recorder.h"
 
-#define WAIT_MS    1000   /* for room, where stderr leads to */
+#define WAIT_MS    1000 /* for room, where stderr leads to */
+#define FILE_MAX   (8 << 20)
 #define STACK_SIZE 65536u /* the main thread's own may be what is broken */
+
+static const int faults[] = {SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE};
+#define FAULTS (sizeof(faults) / sizeof(faults[0]))
 
 static char path[4096]; /* "": stderr */
 static _Alignas(16) char stack[STACK_SIZE];
@@ -32,7 +36,10 @@ static int file_open(void)
 		      0600);
 	if (fd < 0)
 		return -1;
-	if (!fstat(fd, &file) && S_ISREG(file.st_mode) && file.st_uid == geteuid() && file.st_nlink == 1)
+	bool ours =
+		!fstat(fd, &file) && S_ISREG(file.st_mode) && file.st_uid == geteuid() && file.st_nlink == 1;
+	/* One that is started and dies again and again must not fill the disk; the newest death is what is asked for. */
+	if (ours && (file.st_size <= FILE_MAX || !ftruncate(fd, 0)))
 		return fd;
 	close(fd);
 	return -1;
@@ -106,7 +113,6 @@ static void path_choose(void)
 
 void rsmd_dump_open(void)
 {
-	static const int faults[] = {SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE};
 	const stack_t other = {.ss_sp = stack, .ss_size = sizeof(stack)};
 	struct sigaction fault = {.sa_handler = on_fault, .sa_flags = SA_ONSTACK | (int)SA_RESETHAND};
 	struct sigaction asked = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
@@ -114,9 +120,15 @@ void rsmd_dump_open(void)
 	sigaltstack(&other, NULL);
 	sigemptyset(&fault.sa_mask);
 	sigemptyset(&asked.sa_mask);
-	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+	for (size_t i = 0; i < FAULTS; i++)
 		sigaction(faults[i], &fault, NULL);
 	sigaction(SIGUSR1, &asked, NULL);
+}
+
+void rsmd_dump_spare(sigset_t *blocked)
+{
+	for (size_t i = 0; i < FAULTS; i++)
+		sigdelset(blocked, faults[i]);
 }
 
 void rsmd_dump_fatal(void)

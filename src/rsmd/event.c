@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/probe.h"
+#include "base/text.h"
 #include "rsmd/away.h"
 #include "rsmd/export.h"
 #include "rsmd/guest.h"
@@ -68,7 +69,7 @@ static void text(struct rsmd_line *line, struct rsmd_line *log, const char *key,
 	char clean[RSMD_LINE_MAX];
 	if (!value || !*value)
 		return;
-	size_t length = rsmd_line_clean(clean, sizeof(clean), value);
+	size_t length = base_text_clean(clean, sizeof(clean), value);
 	rsmd_line_text(line, key, clean);
 	if (strcspn(clean, " \"\\=") == length) {
 		rsmd_line_add(log, " %s=%s", key, clean);
@@ -179,7 +180,7 @@ void rsmd_event(const struct rsmd_event *event)
 	probe(event);
 	rsmd_recorder_add(&line, false);
 	rsmd_watchers_tell(&line, seq);
-	if (level != RSMD_LOG_WARNING || rsmd_log_admit())
+	if (event->at_door ? rsmd_log_admit_offence() : !event->budget || rsmd_log_admit(event->budget))
 		rsmd_log_event(level, log.text, &line);
 }
 
@@ -249,12 +250,13 @@ void rsmd_event_import(enum rsmd_event_kind kind, struct rsmd_import *import, in
 	rsmd_event(&event);
 }
 
-void rsmd_event_peer(enum rsmd_event_kind kind, const struct rsmd_peer *peer, const char *reason)
+void rsmd_event_peer(enum rsmd_event_kind kind, struct rsmd_peer *peer, const char *reason)
 {
 	rsmd_event(&(struct rsmd_event){.kind = kind,
 					.node = peer->member.node,
 					.controller = peer->member.controller->name,
 					.name = peer->member.name,
 					.release = peer->release,
+					.budget = &peer->lines,
 					.reason = reason});
 }

@@ -13,6 +13,7 @@
 struct rsmd_client;
 struct rsmd_export;
 struct rsmd_import;
+struct rsmd_log_budget;
 struct rsmd_peer;
 
 enum rsmd_event_kind {
@@ -43,10 +44,11 @@ struct rsmd_event {
 	uint32_t access; /* octal: of a publication what this node gets; else what was asked or granted */
 	int code;        /* why: RSMERR code and text, or 0 and NULL */
 	const char *reason;
-	const char *controller; /* or NULL */
-	const char *name;       /* of the other node, or NULL */
-	const char *release;    /* of its rsmd, or NULL */
-	bool at_door;           /* REFUSE: of a client altogether, not of a connect */
+	const char *controller;         /* or NULL */
+	const char *name;               /* of the other node, or NULL */
+	const char *release;            /* of its rsmd, or NULL */
+	bool at_door;                   /* REFUSE: of a client altogether, not of a connect */
+	struct rsmd_log_budget *budget; /* of its lines in the log, or NULL: there may be any number */
 };
 
 void rsmd_event(const struct rsmd_event *event);
@@ -57,6 +59,6 @@ void rsmd_event_client(enum rsmd_event_kind kind, const struct rsmd_client *clie
 void rsmd_event_export(enum rsmd_event_kind kind, const struct rsmd_export *export);
 /* DISCONNECT and ABORT only of one that was told as connected, and once. `segment`, `length`: of its segment, as far as known. */
 void rsmd_event_import(enum rsmd_event_kind kind, struct rsmd_import *import, int code, const char *reason);
-void rsmd_event_peer(enum rsmd_event_kind kind, const struct rsmd_peer *peer, const char *reason);
+void rsmd_event_peer(enum rsmd_event_kind kind, struct rsmd_peer *peer, const char *reason);
 
 #endif

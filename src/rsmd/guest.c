@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/reason.h"
+#include "base/text.h"
 #include "rsmd/counters.h"
 #include "rsmd/data.h"
 #include "rsmd/event.h"
@@ -263,7 +264,7 @@ static int guest_make(struct rsmd_peer *peer, const Wire__PeerConnect *asked, st
 	guest->uid = asked->uid;
 	guest->gid = asked->gid;
 	guest->pid = asked->pid;
-	strncpy(guest->program, asked->program, sizeof(guest->program) - 1);
+	base_text_clean(guest->program, sizeof(guest->program), asked->program);
 	code = guest_add(guest, export);
 	if (code) {
 		free(guest);

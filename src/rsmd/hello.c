@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/reason.h"
+#include "base/text.h"
 #include "rsmd/away.h"
 #include "rsmd/event.h"
 #include "rsmd/loop.h"
@@ -102,9 +103,9 @@ void rsmd_hello_received(struct rsmd_peer *peer, const Wire__PeerHello *said)
 	rsmd_aways_lose(peer, same ? "its node gave the path up" : "the rsmd of its node was started anew");
 	peer->incarnation = said->incarnation;
 	strcpy(peer->controller, said->controller);
-	snprintf(peer->release, sizeof(peer->release), "%s", said->release);
+	base_text_clean(peer->release, sizeof(peer->release), said->release);
 	if (!peer->member.name[0])
-		snprintf(peer->member.name, sizeof(peer->member.name), "%s", said->node_name);
+		base_text_clean(peer->member.name, sizeof(peer->member.name), said->node_name);
 	peer->hwaddr = said->hwaddr;
 	peer->encrypt = said->encrypt;
 	peer->dead_after_ns = theirs * 1000000u > own ? theirs * 1000000u : own;
@@ -117,11 +118,13 @@ void rsmd_hello_received(struct rsmd_peer *peer, const Wire__PeerHello *said)
 
 void rsmd_hello_bye(struct rsmd_peer *peer, const Wire__PeerBye *said)
 {
+	char reason[200];
+	base_text_clean(reason, sizeof(reason), said->reason);
 	/* A refusal before hello ends no path: its aways wait no longer than for one that is silent. */
 	if (peer->state == RSMD_PEER_ACTIVE)
 		rsmd_peer_set_state(peer, RSMD_PEER_LEAVING);
 	if (said->code)
-		rsmd_peer_break(peer, "it refuses: %.200s", said->reason);
+		rsmd_peer_break(peer, "it refuses: %s", reason);
 	else
 		rsmd_peer_break(peer, "its rsmd ends");
 }

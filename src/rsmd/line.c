@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
+
 #define END_ROOM 3 /* "}\n" and the NUL */
 
 void rsmd_line_begin(struct rsmd_line *line)
@@ -69,44 +71,6 @@ void rsmd_line_time(struct rsmd_line *line, const char *key, uint64_t ns)
 	    (unsigned)(ns % 1000000000u / 1000u));
 }
 
-/* Bytes of the character at `text` if it is well-formed UTF-8 and no control character, else 0. */
-static size_t character(const unsigned char *text)
-{
-	unsigned char first = text[0];
-	if (first < 0x80)
-		return first >= ' ' && first != 0x7f;
-	size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-	if (first < 0xc2 || first > 0xf4)
-		return 0;
-	for (size_t i = 1; i < length; i++) /* a NUL ends it here, too */
-		if ((text[i] & 0xc0) != 0x80)
-			return 0;
-	unsigned char second = text[1];
-	bool is_control = first == 0xc2 && second < 0xa0;
-	bool is_overlong = (first == 0xe0 && second < 0xa0) || (first == 0xf0 && second < 0x90);
-	bool is_none = (first == 0xed && second >= 0xa0) || (first == 0xf4 && second >= 0x90);
-	return is_control || is_overlong || is_none ? 0 : length;
-}
-
-size_t rsmd_line_clean(char *to, size_t size, const char *from)
-{
-	size_t length = 0;
-	while (*from) {
-		size_t bytes = character((const unsigned char *)from);
-		size_t taken = bytes ? bytes : 1;
-		if (length + taken >= size)
-			break;
-		if (bytes)
-			memcpy(to + length, from, bytes);
-		else
-			to[length] = '?';
-		length += taken;
-		from += taken;
-	}
-	to[length] = '\0';
-	return length;
-}
-
 void rsmd_line_quote(struct rsmd_line *line, const char *clean)
 {
 	size_t limit = sizeof(line->text) - END_ROOM - 1; /* without the closing quote */
@@ -114,7 +78,7 @@ void rsmd_line_quote(struct rsmd_line *line, const char *clean)
 		return;
 	line->text[line->length++] = '"';
 	for (const char *from = clean; *from;) {
-		size_t bytes = character((const unsigned char *)from);
+		size_t bytes = base_text_character(from);
 		bool is_escaped = *from == '"' || *from == '\\';
 		if (!bytes || line->length + bytes + is_escaped > limit)
 			break;
@@ -132,7 +96,7 @@ void rsmd_line_text(struct rsmd_line *line, const char *key, const char *value)
 {
 	size_t before = line->length;
 	char clean[RSMD_LINE_MAX];
-	rsmd_line_clean(clean, sizeof(clean), value);
+	base_text_clean(clean, sizeof(clean), value);
 	if (!add(line, "%s\"%s\":", comma(line), key))
 		return;
 	size_t value_at = line->length;

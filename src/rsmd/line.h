@@ -31,10 +31,4 @@ void rsmd_line_add(struct rsmd_line *line, const char *format, ...) __attribute_
 /* Adds a clean text in quotes, those inside it escaped; cut where there is no room. */
 void rsmd_line_quote(struct rsmd_line *line, const char *clean);
 
-/*
- * Copies what a client, a peer or a file said: control characters, and bytes that are not UTF-8, become '?'. The copy is cut
- * between characters. Returns its length.
- */
-size_t rsmd_line_clean(char *to, size_t size, const char *from);
-
 #endif

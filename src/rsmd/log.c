@@ -12,10 +12,11 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/text.h"
 #include "rsmd/metrics.h"
 #include "rsmd/recorder.h"
 
-#define OFFENCES_PER_SECOND 10
+#define LINES_PER_SECOND 10
 
 static enum rsmd_log_level log_level = RSMD_LOG_INFO;
 static bool log_prefix, log_json;
@@ -115,7 +116,7 @@ __attribute__((format(printf, 2, 0))) static void write_line(enum rsmd_log_level
 	char text[RSMD_LINE_MAX], clean[sizeof(text)];
 	struct rsmd_line line;
 	vsnprintf(text, sizeof(text), format, arguments);
-	rsmd_line_clean(clean, sizeof(clean), text); /* names of clients are not trusted */
+	base_text_clean(clean, sizeof(clean), text); /* names of clients are not trusted */
 	make_line(&line, level, clean);
 	rsmd_recorder_add(&line, true);
 	rsmd_log_event(level, clean, &line);
@@ -129,25 +130,29 @@ void rsmd_log(enum rsmd_log_level level, const char *format, ...)
 	va_end(arguments);
 }
 
-bool rsmd_log_admit(void)
+bool rsmd_log_admit(struct rsmd_log_budget *budget)
 {
-	static uint64_t second;
-	static unsigned count;
 	uint64_t now = base_clock_ns() / 1000000000u;
-	if (now != second) {
-		if (count > OFFENCES_PER_SECOND)
+	if (now != budget->second) {
+		if (budget->count > LINES_PER_SECOND)
 			rsmd_log(RSMD_LOG_WARNING, "%u more such lines were left out",
-				 count - OFFENCES_PER_SECOND);
-		second = now;
-		count = 0;
+				 budget->count - LINES_PER_SECOND);
+		budget->second = now;
+		budget->count = 0;
 	}
+	return ++budget->count <= LINES_PER_SECOND;
+}
+
+bool rsmd_log_admit_offence(void)
+{
+	static struct rsmd_log_budget offences;
 	rsmd_metrics.offences++;
-	return ++count <= OFFENCES_PER_SECOND;
+	return rsmd_log_admit(&offences);
 }
 
 void rsmd_log_offence(const char *format, ...)
 {
-	if (!rsmd_log_admit())
+	if (!rsmd_log_admit_offence())
 		return;
 	va_list arguments;
 	va_start(arguments, format);

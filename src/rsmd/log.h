@@ -10,6 +10,7 @@
 #define RSMD_LOG_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "rsmd/line.h"
 
@@ -18,11 +19,18 @@ enum rsmd_log_level { RSMD_LOG_ERROR = 3, RSMD_LOG_WARNING = 4, RSMD_LOG_INFO = 
 void rsmd_log_open(void);
 void rsmd_log(enum rsmd_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* The same at level warning for what a hostile client can cause: at most ten lines a second. */
-void rsmd_log_offence(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The lines of one cause, ten a second; the next one tells how many were left out. Begins with zeros. */
+struct rsmd_log_budget {
+	uint64_t second;
+	unsigned count;
+};
 
-/* Whether one more of those ten is left; counts it. */
-bool rsmd_log_admit(void);
+/* Whether one more line may be written. */
+bool rsmd_log_admit(struct rsmd_log_budget *budget);
+
+/* The same for what a stranger can cause: one budget for all. Counts the offence, which has a line at level warning. */
+bool rsmd_log_admit_offence(void);
+void rsmd_log_offence(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Whether lines of that level are written, and the line of an event in both its forms. The recorder is the caller's affair. */
 bool rsmd_log_has(enum rsmd_log_level level);

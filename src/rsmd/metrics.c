@@ -160,9 +160,8 @@ static void others(struct rsmd_metrics_text *text)
 	rsmd_metrics_count(text, NULL, atomic_load_explicit(&rsmd_metrics.doorbells, memory_order_relaxed));
 	rsmd_metrics_counter(
 		text, "rsm_offences_total",
-		"Clients, connections and paths that were refused, dropped or lost for what came from "
-		"there; each has "
-		"a line in the log, at most 10 a second.");
+		"Clients and connections that were refused or dropped for what came from there; each has a "
+		"line in the log, at most 10 a second.");
 	rsmd_metrics_count(text, NULL, rsmd_metrics.offences);
 }
 

@@ -8,7 +8,6 @@
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -21,6 +20,7 @@
 #include "rsmd/loop.h"
 #include "rsmd/metrics.h"
 #include "rsmd/rsmd.h"
+#include "rsmd/thread.h"
 
 #define FRESH_NS    100000000u
 #define PATIENCE_S  2     /* for the loop */
@@ -200,12 +200,10 @@ static int listen_on(const struct rsmd_config *config)
 	return -1;
 }
 
-/* Signals are the loop's. */
 static bool begin(int fd)
 {
-	sigset_t all, before;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
+	sigset_t before;
+	rsmd_thread_signals_block(&before);
 	server = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, on_request, NULL,
 				  MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
 				  (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,

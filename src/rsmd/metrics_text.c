@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
+
 static void add(struct rsmd_metrics_text *text, const char *bytes, size_t length)
 {
 	if (text->failed)
@@ -33,36 +35,12 @@ static void add_text(struct rsmd_metrics_text *text, const char *string)
 	add(text, string, strlen(string));
 }
 
-/* Bytes of the UTF-8 character at `at`: 1 to 4; 0: it is none. Long forms, surrogates and what lies behind U+10FFFF are none. */
-static size_t utf8_length(const unsigned char *at)
-{
-	static const struct {
-		unsigned char first, last, second_first, second_last;
-		size_t length;
-	} forms[] = {
-		{0x01, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
-		{0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
-		{0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
-	};
-	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
-		if (at[0] < forms[i].first || at[0] > forms[i].last)
-			continue;
-		if (forms[i].length > 1 && (at[1] < forms[i].second_first || at[1] > forms[i].second_last))
-			return 0;
-		for (size_t n = 2; n < forms[i].length; n++)
-			if ((at[n] & 0xc0) != 0x80)
-				return 0;
-		return forms[i].length;
-	}
-	return 0;
-}
-
 /* In a label's value the quote is escaped as well, in a help text it is not. */
 static void add_escaped(struct rsmd_metrics_text *text, const char *value, bool quote)
 {
-	const unsigned char *at = (const unsigned char *)value;
+	const char *at = value;
 	while (*at) {
-		size_t length = utf8_length(at);
+		size_t length = base_text_character(at);
 		if (*at == '\\')
 			add_text(text, "\\\\");
 		else if (*at == '\n')
@@ -70,7 +48,7 @@ static void add_escaped(struct rsmd_metrics_text *text, const char *value, bool 
 		else if (*at == '"' && quote)
 			add_text(text, "\\\"");
 		else if (length)
-			add(text, (const char *)at, length);
+			add(text, at, length);
 		else
 			add_text(text, "?");
 		at += length ? length : 1;

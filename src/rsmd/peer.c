@@ -53,9 +53,9 @@ void rsmd_peer_set_state(struct rsmd_peer *peer, enum rsmd_peer_state state)
 
 void rsmd_peer_report(struct rsmd_peer *peer, const char *why)
 {
-	bool known = !strcmp(peer->said, why);
+	bool told = strcmp(peer->said, why) != 0 && rsmd_log_admit(&peer->lines);
 	snprintf(peer->said, sizeof(peer->said), "%s", why);
-	rsmd_log(known ? RSMD_LOG_DEBUG : RSMD_LOG_WARNING, "node %u (%s) through %s: %s", peer->member.node,
+	rsmd_log(told ? RSMD_LOG_WARNING : RSMD_LOG_DEBUG, "node %u (%s) through %s: %s", peer->member.node,
 		 peer->member.name[0] ? peer->member.name : "no name yet", peer->member.controller->name,
 		 why);
 }

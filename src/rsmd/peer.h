@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "rsmd/log.h"
 #include "rsmd/member.h"
 #include "wire/peer.pb-c.h"
 #include "wire/stream.h"
@@ -49,8 +50,9 @@ struct rsmd_peer {
 	bool again;               /* messages wait inside the stream */
 	bool broken;              /* the stream ends in the loop's next turn, `fault` tells why */
 	char fault[256];
-	char said[256];          /* what the log knows of a path that is down: told once */
-	struct rsmd_note *notes; /* utlist: messages of the self path */
+	char said[256];               /* what the log knows of a path that is down: told once */
+	struct rsmd_log_budget lines; /* in the log: who has the key may come and go as often as it likes */
+	struct rsmd_note *notes;      /* utlist: messages of the self path */
 
 	/* of the present stream, from the peer's hello */
 	uint64_t incarnation;

@@ -2,7 +2,10 @@
 #include "rsmd/unpack.h"
 
 #include <stdalign.h>
+#include <string.h>
 #include <sys/mman.h>
+
+#include "base/text.h"
 
 #define REGION_SIZE (64u << 20)
 #define REGION_KEPT (1u << 20) /* bytes of memory that stay between requests */
@@ -37,14 +40,49 @@ bool rsmd_unpack_open(void)
 
 static ProtobufCAllocator allocator = {.alloc = region_alloc, .free = region_free};
 
+/* Whether the sender set that field: of those in a oneof, one at most. */
+static bool is_set(const uint8_t *message, const ProtobufCFieldDescriptor *field)
+{
+	uint32_t chosen;
+	if (!(field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF))
+		return true;
+	memcpy(&chosen, message + field->quantifier_offset, sizeof(chosen));
+	return chosen == field->id;
+}
+
+/* Here, where they come in, so that nobody behind has to think of it. Nothing that is repeated holds a text. */
+static void texts_clean(ProtobufCMessage *message)
+{
+	uint8_t *bytes = (uint8_t *)message;
+	for (unsigned i = 0; i < message->descriptor->n_fields; i++) {
+		const ProtobufCFieldDescriptor *field = &message->descriptor->fields[i];
+		bool is_message = field->type == PROTOBUF_C_TYPE_MESSAGE;
+		void *value;
+		if ((!is_message && field->type != PROTOBUF_C_TYPE_STRING) ||
+		    field->label == PROTOBUF_C_LABEL_REPEATED || !is_set(bytes, field))
+			continue;
+		memcpy(&value, bytes + field->offset, sizeof(value));
+		if (is_message && value)
+			texts_clean(value);
+		else if (!is_message && *(char *)value) /* "" is a constant */
+			base_text_clean(value, strlen(value) + 1, value);
+	}
+}
+
 Wire__Request *rsmd_unpack(const uint8_t *body, size_t length)
 {
-	return wire__request__unpack(&allocator, length, body);
+	Wire__Request *request = wire__request__unpack(&allocator, length, body);
+	if (request)
+		texts_clean(&request->base);
+	return request;
 }
 
 Wire__PeerMessage *rsmd_unpack_peer(const uint8_t *body, size_t length)
 {
-	return wire__peer_message__unpack(&allocator, length, body);
+	Wire__PeerMessage *message = wire__peer_message__unpack(&allocator, length, body);
+	if (message)
+		texts_clean(&message->base);
+	return message;
 }
 
 void rsmd_unpack_reset(void)

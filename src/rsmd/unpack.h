@@ -2,7 +2,7 @@
 /*
  * Unpacks requests into one region of memory, used again for each. A request of 1 MiB can hold half a million
  * messages: taken from the heap one by one, and freed so, they would keep the loop busy for long and leave the
- * heap large. The loop's thread only.
+ * heap large. Texts are clean (base/text.h). The loop's thread only.
  */
 #ifndef RSMD_UNPACK_H
 #define RSMD_UNPACK_H

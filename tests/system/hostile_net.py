@@ -2,17 +2,22 @@
 """Whoever can reach rsmd's port: noise, broken and replayed frames with a real ticket, forged tickets, a wrong key, the right
 key and wrong words, crowds that say nothing. Each is dropped alone; others are served meanwhile; nothing is left."""
 
+import json
 import os
 import random
+import re
 import resource
 import select
 import socket
 import struct
+import threading
 import time
 
+from cluster import soon
 from raw_net import (ANSWER, DEAD_AFTER, FAKE, FENCE, GET, KEY, MAGIC, NODE, NO_ACCUMULATE, PEER, POST, PUT, SIZE, Connection,
                      Import, Stream, endpoint, greeting, hello, offences, request, with_segment)
-from rsmd_client import NAMES, TIMEOUT, run
+from rsmd_client import NAMES, TIMEOUT, Client, run
+from watcher import Watcher
 
 # ---- noise ----
 
@@ -349,13 +354,99 @@ def right_key_wrong_words(segment):
         segment.serve()
 
 
-def active():
+def active(**values):
     stream = Stream(f"rsm-node-{FAKE}")
     assert stream.begun()
-    stream.send("hello", **greeting())
+    stream.send("hello", **greeting(**values))
     while "hello" not in stream.message():
         pass
     return stream
+
+
+def refusal(client):
+    """Connects to the fake node: a function that tells why it is refused, once it is."""
+    client.send("connect", controller="tcp0", node_id=FAKE, segment_id=0x1234, permission=0o400)
+    first = client.receive()
+
+    def told():
+        if first["code"]:
+            return first
+        client.send("connect_result", import_id=first["connect"]["import_id"])
+        reply = client.receive()
+        return reply if reply["code"] else None
+    return told
+
+
+@with_segment
+def texts_of_a_peer(segment):
+    """What another node says reaches no process, and so no terminal, with control characters."""
+    evil, shown = "\x1b]0;evil\x07\x9b31m\n" + "\u00e4" * 400, "?]0;evil???31m?"
+    client = Client(segment.daemon.path)
+    stream = active(node_name=evil, release=evil)
+    path = next(path for path in json.loads(client.ask("status", what="nodes")["json"])["paths"] if path["node"] == FAKE)
+    for key in ("name", "release"):
+        assert path[key].startswith(shown + "\u00e4") and set(path[key][len(shown):]) == {"\u00e4"}, path
+    told = refusal(client)
+    while "connect" not in (message := stream.message()):
+        pass
+    stream.send("connected", away_id=message["connect"]["away_id"], code=7, reason=evil)
+    reply = soon(told, "the refusal")
+    assert reply["code"] == 7 and reply["reason"].startswith(shown), reply
+    stream.close()
+    stream = Stream(f"rsm-node-{FAKE}")
+    assert stream.begun()
+    stream.send("bye", code=1, reason=evil)
+    stream.messages()
+    stream.close()
+    reply = soon(refusal(client), "the loss of the path")
+    assert NAMES[reply["code"]] == "REMOTE_NODE_UNREACHABLE" and shown in reply["reason"], reply
+    for fd in client.fds + client.hello_fds:
+        os.close(fd)
+    client.close()
+
+
+@with_segment
+def paths_in_the_log(segment):
+    """Noise at the door keeps no path out of the log; a path that goes down is no offence, and floods nothing either."""
+    watcher, over = Watcher(segment.daemon.path), threading.Event()
+
+    def offence_count():
+        text = json.loads(watcher.client.ask("status", what="metrics")["json"])["text"]
+        return int(re.search(r"^rsm_offences_total (\d+)$", text, re.M)[1])
+
+    def lines(kind):
+        return sum(f"event={kind} " in line for line in segment.daemon.lines)
+
+    def flap():
+        active().close()
+        watcher.until("node-down")
+
+    def noise_at_the_door():
+        while not over.is_set():
+            client = Client(segment.daemon.path, hello=False)
+            client.send_raw(b"nonsense")
+            client.expect_gone()
+            client.close()
+
+    flap()
+    assert offence_count() == 0
+    thread = threading.Thread(target=noise_at_the_door)
+    thread.start()
+    try:
+        soon(lambda: offence_count() > 10, "noise")
+        for _ in range(3):  # with the first one 8 lines, for which there is room in any second
+            flap()
+    finally:
+        over.set()
+        thread.join()
+    soon(lambda: lines("node-down") == 4, "a line for each time that the path went down")
+    before, start = lines("node-down") + lines("node-up"), time.monotonic()
+    for _ in range(50):
+        flap()
+    seconds = int(time.monotonic() - start) + 2
+    Client(segment.daemon.path).close()
+    assert lines("node-down") + lines("node-up") - before <= 10 * seconds, f"{segment.daemon.lines} in {seconds} s"
+    watcher.close()
 
 
 @with_segment
@@ -440,7 +531,8 @@ TESTS = {
     "requests_that_break_the_protocol": requests_that_break_the_protocol, "edges_that_are_right": edges_that_are_right,
     "replayed_and_truncated": replayed_and_truncated, "an_offence_aborts_one_import": an_offence_aborts_one_import,
     "who_stops_in_the_middle": who_stops_in_the_middle, "crowd": crowd, "wrong_keys": wrong_keys,
-    "right_key_wrong_words": right_key_wrong_words, "words_of_a_peer": words_of_a_peer,
+    "right_key_wrong_words": right_key_wrong_words, "texts_of_a_peer": texts_of_a_peer, "paths_in_the_log": paths_in_the_log,
+    "words_of_a_peer": words_of_a_peer,
     "a_peer_that_connects": a_peer_that_connects, "a_peer_that_falls_silent": a_peer_that_falls_silent,
 }
 

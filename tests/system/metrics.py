@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 
 import prometheus
-from cluster import NAMES, PATIENCE, Cluster, Loopback, Node, Worker, soon
+from cluster import LIBC, NAMES, PATIENCE, Cluster, Loopback, Node, Worker, soon
 from prometheus import value
 from rsmd_client import Client, run
 
@@ -414,6 +414,21 @@ def test_http_while_the_loop_waits():
         one.node.signal(signal.SIGCONT)
         assert waiting.recv(12, socket.MSG_WAITALL) == b"HTTP/1.1 200"
         waiting.close()
+
+
+def test_thread_that_dies():
+    """The loop's or another one: whichever thread has a fault, the flight recorder is dumped."""
+    listen = ["listen = %s:%d" % listening()] if has_http() else []
+    which = count = 0
+    while not which or which < count:
+        with tempfile.TemporaryDirectory() as directory, One(f"textfile = {directory}/rsm.prom", *listen) as one:
+            process = one.node.process
+            threads = sorted(int(thread) for thread in os.listdir(f"/proc/{process.pid}/task"))
+            assert not LIBC.tgkill(process.pid, threads[which], signal.SIGSEGV)
+            assert process.wait(PATIENCE) == -signal.SIGSEGV, f"thread {which}: {process.returncode}"
+            assert "rsmd: end of the flight recorder" in one.node.text(), f"thread {which} of {len(threads)}"
+        which, count = which + 1, len(threads)
+    assert count > 1 + len(listen), f"{count} threads"
 
 
 @needs_http

@@ -17,6 +17,7 @@ from watcher import Watcher
 
 RECORDS = 1024
 OF_CLIENT, OF_NODE = 8, 64
+DUMP_MAX = 8 << 20
 
 
 def with_daemon(config="", **options):
@@ -364,6 +365,20 @@ def dump_into_a_file():
             assert len(dump_lines(file.readlines(), "SIGABRT")) == 3
 
 
+def dump_of_one_that_dies_again_and_again():
+    """A file that has grown beyond its bound begins anew."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = directory + "/dump"
+        for size, begins_anew in ((DUMP_MAX, False), (DUMP_MAX + 1, True)):
+            with open(path, "wb") as file:
+                file.truncate(size)
+            killed(signal.SIGSEGV, "SIGSEGV", {"RSM_DUMP": path})
+            with open(path, encoding="utf-8") as file:
+                text = file.read()
+            assert (len(text) < 4096) == begins_anew, (size, len(text))
+            assert len(dump_lines(text[-4096:].lstrip("\0").splitlines(), "SIGSEGV")) == 3
+
+
 def dump_never_follows():
     """Neither a symbolic link nor a second name of somebody's file, nor what is no file: stderr then."""
     with tempfile.TemporaryDirectory() as directory:
@@ -455,5 +470,6 @@ if __name__ == "__main__":
     run({name: test for name, test in list(globals().items()) if name in (
         "every_event_with_its_keys", "round_trips_are_no_events", "a_watcher_that_never_reads", "watchers_are_limited",
         "some_are_kept_for_root", "the_end_of_either_side", "names_that_are_none", "the_log_as_json",
-        "the_door_is_no_way_to_flood", "the_flight_recorder", "dump_at_death", "dump_into_a_file", "dump_never_follows",
+        "the_door_is_no_way_to_flood", "the_flight_recorder", "dump_at_death", "dump_into_a_file", "dump_of_one_that_dies_again_and_again",
+        "dump_never_follows",
         "dump_when_asked", "a_log_that_nobody_reads", "fatal_errors")})

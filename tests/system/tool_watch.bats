@@ -123,3 +123,22 @@ some_life() {
 	RSM_SOCKET=/nonexistent/socket
 	run -3 "$RSM" watch
 }
+
+@test "ends by a signal also while nobody reads what it prints" {
+	mkfifo "$NODE_DIR/stuck"
+	exec 9<>"$NODE_DIR/stuck"
+	python3 -c 'import fcntl; fcntl.fcntl(9, fcntl.F_SETPIPE_SZ, 4096)'
+	for signal in INT TERM; do
+		"$RSM" watch >&9 2>"$NODE_DIR/errors" 3>&- &
+		watcher=$!
+		# Until it waits in a call that is about descriptor 1.
+		until [ "$(awk '{ print $2 }' "/proc/$watcher/syscall")" = 0x1 ]; do
+			"$RSM" status >/dev/null
+			kill -0 "$watcher"
+		done
+		kill "-$signal" "$watcher"
+		timeout 20 tail --pid="$watcher" -f /dev/null
+		wait "$watcher"
+		[ ! -s "$NODE_DIR/errors" ]
+	done
+}

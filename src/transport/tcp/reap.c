@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "rsmapi.h"
 
 #define BROKEN "the segment's node broke the protocol of data connections; connect again to go on"
@@ -55,9 +56,7 @@ static int code_of(uint16_t code, enum wire_op op)
 static void text_clean(struct tcp_link *link)
 {
 	link->text[link->reply.length] = '\0';
-	for (char *at = link->text; *at != '\0'; at++)
-		if ((unsigned char)*at < ' ' || *at == 0x7f)
-			*at = '?';
+	base_text_clean(link->text, sizeof link->text, link->text);
 }
 
 static void reply_end(struct tcp_link *link)

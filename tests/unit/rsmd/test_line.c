@@ -66,30 +66,6 @@ static void test_room(void **state)
 	}
 }
 
-static void expect_clean(const char *from, const char *expected)
-{
-	char to[64];
-	assert_int_equal(rsmd_line_clean(to, sizeof(to), from), strlen(expected));
-	assert_string_equal(to, expected);
-}
-
-static void test_clean(void **state)
-{
-	char small[4];
-	(void)state;
-	expect_clean("", "");
-	expect_clean("a\tb\x7f", "a?b?");
-	expect_clean("\xc3\xa4\xf0\x9f\x90\x8b", "\xc3\xa4\xf0\x9f\x90\x8b");
-	expect_clean("\xc3", "?"); /* cut short */
-	expect_clean("\xe2\x82", "??");
-	expect_clean("\xc0\x80\xe0\x80\x80", "?????"); /* longer than need be */
-	expect_clean("\xed\xa0\x80", "???");           /* half of a pair */
-	expect_clean("\xf4\x90\x80\x80", "????");      /* beyond the last one */
-	expect_clean("\xc2\x80\xc2\x9f\xc2\xa0", "????\xc2\xa0");
-	assert_int_equal(rsmd_line_clean(small, sizeof(small), "ab\xc3\xa4"), 2);
-	assert_string_equal(small, "ab");
-}
-
 /* Any bytes at all. */
 static void test_random(void **state)
 {
@@ -116,7 +92,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_room),
-		cmocka_unit_test(test_clean),
 		cmocka_unit_test(test_random),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -84,6 +84,7 @@ static void test_utf8(void **state)
 	(void)state;
 	value("K\xc3\xb6ln \xe2\x82\xac \xf0\x9f\x90\x8c", "K\xc3\xb6ln \xe2\x82\xac \xf0\x9f\x90\x8c");
 	value("\xff\xfe", "??");
+	value("a\tb\xc2\x9b", "a?b??"); /* control characters: it is shown on terminals, too */
 	value("\x80x", "?x");
 	value("\xc0\xaf", "??");           /* a long form of '/' */
 	value("\xe0\x80\xaf", "???");      /* and another */

@@ -100,7 +100,8 @@ static bool misbehave(int socket, struct wire_request *request, const unsigned c
 {
 	char text[WIRE_REPLY_TEXT_MAX + 1];
 	uint8_t half[WIRE_REPLY_SIZE / 2] = {(uint8_t)request->op};
-	memset(text, '\a', sizeof(text));
+	for (size_t i = 0; i < sizeof(text); i++)
+		text[i] = "\a\xc2\x9b"[i % 3];
 	switch (node.fault) {
 	case NODE_SILENT:
 		atomic_store(&node.is_silent, true);
