@@ -16,7 +16,7 @@ setup_file() {
 	configure 7 8
 	configure 8 7
 	mkdir "$NODE_DIR/7.conf.d"
-	printf '# of a package\n[node]\nmax-segments = 1000\n' >"$NODE_DIR/7.conf.d/10-more.conf"
+	printf '# of a package\n[node]\nmax-segments = 1000\n[controller  TCP0]\nthreads = 3\n' >"$NODE_DIR/7.conf.d/10-more.conf"
 	start_node 7
 	start_node 8
 	timeout 20 "$RSM" ping 8 --count 1
@@ -175,6 +175,7 @@ assert found["node", "max-segments"] == ("1000", where + "/7.conf.d/10-more.conf
 assert found["node", "idle-exit"] == ("30s", "default"), found
 assert found["cluster", "dead-after"] == ("3s", "default"), found
 assert found["controller tcp0", "encrypt"] == ("no", "default"), found
+assert found["controller tcp0", "threads"] == ("3", where + "/7.conf.d/10-more.conf:5"), found
 assert found["peer 8", "tcp0"][1] == where + "/7.conf:11", found' "$NODE_DIR" <<<"$output"
 	run -0 "$RSM" config path
 	[ "$output" = "$NODE_DIR/7.conf"$'\n'"$NODE_DIR/7.conf.d/10-more.conf" ]
