@@ -16,5 +16,8 @@ int main(void)
 	    rsm_memseg_export_publish(segment, &id, NULL, 0) || rsm_intr_signal_wait(segment, -1))
 		return 1;
 	puts(memory);
-	return rsm_memseg_export_destroy(segment);
+	if (rsm_memseg_export_destroy(segment))
+		return 1;
+	free(memory);
+	return 0;
 }

@@ -142,6 +142,9 @@ static void lead(struct log *log, uint64_t records, char **names)
 	}
 	for (unsigned n = 0; n < replica_count; n++) /* one last time, for those who joined late */
 		bring_up_to_date(&replicas[n], log);
+	for (unsigned n = 0; n < replica_count; n++)
+		if (replicas[n].connected)
+			rsm_memseg_import_disconnect(replicas[n].import);
 	printf("%llu records, checksum %llx\n", (unsigned long long)log->count,
 	       (unsigned long long)checksum(log));
 }

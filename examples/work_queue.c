@@ -74,8 +74,9 @@ static void look_at(struct queue *queue, unsigned n)
 	struct hand *hand = &queue->hands[n];
 	if (hand->ticket && lane->answered == hand->ticket) {
 		queue->sum += lane->result;
-		queue->finished++;
 		hand->ticket = 0;
+		if (++queue->finished % 1000 == 0)
+			printf("%llu jobs are done\n", (unsigned long long)queue->finished);
 	} else if (hand->ticket && (lane->worker != hand->worker || time(NULL) > hand->since + LATE_S)) {
 		printf("lane %u: worker %llu is gone or late, job %llu goes to another\n", n,
 		       (unsigned long long)hand->worker, (unsigned long long)hand->job);
@@ -163,6 +164,7 @@ static int labour(const char *name, unsigned n)
 		done++;
 	if (code != RSMERR_CONN_ABORTED) /* that one means: the owner has ended, there is no more work */
 		MUST(code);
+	MUST(rsm_memseg_import_disconnect(import));
 	printf("lane %u: %llu jobs done\n", n, (unsigned long long)done);
 	return 0;
 }

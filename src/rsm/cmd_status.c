@@ -189,8 +189,8 @@ static int show_far(const struct tool_address *address, bool as_json)
 	snprintf(hex, sizeof(hex), "0x%x", address->id);
 	json_t *tree = json_pack("{s:i, s:{s:I, s:s, s:I, s:I, s:I, s:I}}", "schema", 1, "segment", "id",
 				 (json_int_t)address->id, "id_hex", hex, "node", (json_int_t)address->node,
-				 "length", (json_int_t)info.length, "owner_pid", (json_int_t)info.peer_pid,
-				 "owner_uid", (json_int_t)info.peer_uid);
+				 "length", tool_json_count(info.length), "owner_pid",
+				 (json_int_t)info.peer_pid, "owner_uid", (json_int_t)info.peer_uid);
 	if (as_json)
 		json_dumpf(tree, stdout, JSON_COMPACT);
 	else

@@ -109,12 +109,13 @@ static json_t *json_of(const struct top_line *line)
 {
 	json_t *said = json_pack(
 		"{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "connections",
-		(json_int_t)line->connections, "puts", (json_int_t)line->puts, "gets", (json_int_t)line->gets,
-		"bytes_in", (json_int_t)line->bytes_in, "bytes_out", (json_int_t)line->bytes_out, "signals",
-		(json_int_t)line->signals, "failures", (json_int_t)line->failures, "puts_per_s",
-		line->rates[TOP_PUT], "gets_per_s", line->rates[TOP_GET], "bytes_in_per_s",
-		line->rates[TOP_IN], "bytes_out_per_s", line->rates[TOP_OUT], "signals_per_s",
-		line->rates[TOP_SIGNALS], "failures_per_s", line->rates[TOP_FAILURES]);
+		(json_int_t)line->connections, "puts", tool_json_count(line->puts), "gets",
+		tool_json_count(line->gets), "bytes_in", tool_json_count(line->bytes_in), "bytes_out",
+		tool_json_count(line->bytes_out), "signals", tool_json_count(line->signals), "failures",
+		tool_json_count(line->failures), "puts_per_s", line->rates[TOP_PUT], "gets_per_s",
+		line->rates[TOP_GET], "bytes_in_per_s", line->rates[TOP_IN], "bytes_out_per_s",
+		line->rates[TOP_OUT], "signals_per_s", line->rates[TOP_SIGNALS], "failures_per_s",
+		line->rates[TOP_FAILURES]);
 	json_object_set_new(said, "latency_ns",
 			    line->rates[TOP_LATENCY] > 0 ? json_real(line->rates[TOP_LATENCY]) : json_null());
 	return said;
@@ -129,7 +130,7 @@ static json_t *json_of_shown(const struct top_line *line, bool connection)
 	json_object_set_new(said, "node", json_integer(line->node));
 	json_object_set_new(said, "id", json_integer(line->segment));
 	json_object_set_new(said, "id_hex", json_string(hex));
-	json_object_set_new(said, "length", json_integer((json_int_t)line->length));
+	json_object_set_new(said, "length", json_integer(tool_json_count(line->length)));
 	if (!connection)
 		return said;
 	json_t *program = json_string(line->program);

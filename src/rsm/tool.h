@@ -108,6 +108,12 @@ int tool_session_connect(struct tool_session *session, const struct tool_address
 			 rsm_permission_t permission);
 void tool_session_close(struct tool_session *session);
 
+/* A count that another process or node may have made up: JSON has no larger integer. */
+static inline json_int_t tool_json_count(uint64_t count)
+{
+	return count > INT64_MAX ? INT64_MAX : (json_int_t)count;
+}
+
 /* render.c: JSON from the daemon as text for people. */
 int tool_status_load(const char *what, rsm_memseg_id_t id, char **text, json_t **tree);
 void tool_render_object(const json_t *object);

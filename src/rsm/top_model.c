@@ -79,16 +79,22 @@ struct latency {
 	size_t known;
 };
 
+static void add(uint64_t *sum, uint64_t more)
+{
+	if (__builtin_add_overflow(*sum, more, sum))
+		*sum = UINT64_MAX; /* somebody made it up; from the start again it would look small */
+}
+
 static void add_line(struct top_line *sum, const struct top_line *line, struct latency *latency)
 {
 	static const enum top_column added[] = {TOP_PUT, TOP_GET, TOP_IN, TOP_OUT, TOP_SIGNALS, TOP_FAILURES};
 	sum->connections += line->connections;
-	sum->puts += line->puts;
-	sum->gets += line->gets;
-	sum->bytes_in += line->bytes_in;
-	sum->bytes_out += line->bytes_out;
-	sum->signals += line->signals;
-	sum->failures += line->failures;
+	add(&sum->puts, line->puts);
+	add(&sum->gets, line->gets);
+	add(&sum->bytes_in, line->bytes_in);
+	add(&sum->bytes_out, line->bytes_out);
+	add(&sum->signals, line->signals);
+	add(&sum->failures, line->failures);
 	for (size_t i = 0; i < sizeof(added) / sizeof(added[0]); i++)
 		sum->rates[added[i]] += line->rates[added[i]];
 	double known = line->rates[TOP_LATENCY], calls = line->rates[TOP_PUT] + line->rates[TOP_GET];

@@ -229,6 +229,7 @@ static bool serve(struct rsmd_client *client, const Wire__Request *request, stru
 	wire__reply__init(&answer.reply);
 	answer.reply.id = request->id;
 	int code;
+	bool measures = rsmd_request_measures(client, request); /* its import may be gone afterwards */
 	rsmd_metrics_request(kind);
 	if (client->refusal)
 		code = base_refuse(client->refusal, "%s", client->refusal_reason);
@@ -240,7 +241,8 @@ static bool serve(struct rsmd_client *client, const Wire__Request *request, stru
 		code = requests[kind].handle(client, request, packet, &answer);
 	bool go_on = code != RSMD_VIOLATION;
 	if (go_on && code) {
-		rsmd_metrics_refusal(code);
+		if (!measures)
+			rsmd_metrics_refusal(code);
 		answer_refuse(&answer, code);
 	}
 	if (go_on && !requests[kind].one_way)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "rsmd/config_reader.h"
 
+#include "rsmd/line.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <ini.h>
@@ -11,6 +13,12 @@
 #include <strings.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
+
+#define LINE_LENGTH    1024 /* characters */
+#define SECTION_LENGTH 48   /* inih cuts what is longer than 49 */
+
+/* The library's buffer for a line: a variable where the distribution made it one (Debian did), else 200 for ever. */
+extern int ini_max_line __attribute__((weak));
 
 bool rsmd_config_wrong(struct rsmd_config_reader *reader, const char *format, ...)
 {
@@ -74,6 +82,17 @@ bool rsmd_config_yes(struct rsmd_config_reader *reader, const char *key, const c
 	return true;
 }
 
+bool rsmd_config_name(struct rsmd_config_reader *reader, const char *value, char name[RSMD_NAME_MAX])
+{
+	char clean[RSMD_NAME_MAX];
+	if (!rsmd_line_clean(clean, sizeof(clean), value) || strcmp(clean, value) != 0)
+		return rsmd_config_wrong(
+			reader, "name = %s: 1 to %d bytes of UTF-8 without control characters are expected",
+			clean, RSMD_NAME_MAX - 1);
+	strcpy(name, clean);
+	return true;
+}
+
 static bool set_id(struct rsmd_config_reader *reader, const char *value)
 {
 	return rsmd_config_bounded(reader, "id", value, 0, UINT32_MAX, &reader->config->node_id);
@@ -81,11 +100,7 @@ static bool set_id(struct rsmd_config_reader *reader, const char *value)
 
 static bool set_name(struct rsmd_config_reader *reader, const char *value)
 {
-	if (!value[0] || strlen(value) >= RSMD_NAME_MAX)
-		return rsmd_config_wrong(reader, "name = %.80s: 1 to %d characters are expected", value,
-					 RSMD_NAME_MAX - 1);
-	strcpy(reader->config->node_name, value);
-	return true;
+	return rsmd_config_name(reader, value, reader->config->node_name);
 }
 
 static bool set_max_segments(struct rsmd_config_reader *reader, const char *value)
@@ -147,8 +162,10 @@ static bool on_setting(struct rsmd_config_reader *reader, const char *section, c
 		       const char *value)
 {
 	bool begins = strcmp(section, reader->section) != 0;
-	reader->section[0] = '\0';
-	strncat(reader->section, section, sizeof(reader->section) - 1);
+	if (strlen(section) > SECTION_LENGTH)
+		return rsmd_config_wrong(reader, "[%s...]: a section's name has at most %d characters",
+					 section, SECTION_LENGTH);
+	strcpy(reader->section, section);
 	if (!strncmp(section, "controller ", 11))
 		return rsmd_config_on_controller(reader, section + 11, begins, key, value);
 	if (!strncmp(section, "peer ", 5))
@@ -178,11 +195,35 @@ struct lines {
 	struct rsmd_config_reader *reader;
 };
 
+/* The line is not all there: there is more of it than the buffer holds, or a byte 0 hides the rest. */
+static bool is_cut(const char *text, FILE *file)
+{
+	int next = strchr(text, '\n') ? EOF : getc(file);
+	return ungetc(next, file) != EOF;
+}
+
+/* The rest of a line that was cut must not become a line: reading ends there. */
 static char *next_line(char *text, int size, void *context)
 {
 	struct lines *lines = context;
 	lines->reader->place.line++;
-	return fgets(text, size, lines->file);
+	if (!fgets(text, size, lines->file))
+		return NULL;
+	if (!is_cut(text, lines->file))
+		return text;
+	rsmd_config_wrong(lines->reader, "a line has at most %d characters, and no byte 0",
+			  size - 3); /* CR, LF, 0 */
+	return NULL;
+}
+
+/* For people, by default what they call this host: any bytes may be in there. */
+static void default_name(char name[RSMD_NAME_MAX])
+{
+	char host[RSMD_NAME_MAX];
+	if (gethostname(host, sizeof(host) - 1))
+		host[0] = '\0';
+	host[sizeof(host) - 1] = '\0';
+	rsmd_line_clean(name, RSMD_NAME_MAX, host[0] ? host : "localhost");
 }
 
 void rsmd_config_defaults(struct rsmd_config *config)
@@ -196,8 +237,7 @@ void rsmd_config_defaults(struct rsmd_config *config)
 	config->dead_after_ms = 3000;
 	config->threads = 2;
 	config->metrics_interval_ms = 15000;
-	if (gethostname(config->node_name, sizeof(config->node_name) - 1))
-		strcpy(config->node_name, "localhost");
+	default_name(config->node_name);
 	config->controller_count = 1;
 	strcpy(config->controllers[0].name, "loopback");
 	strcpy(config->controllers[0].type, "loopback");
@@ -209,8 +249,10 @@ static int read_file(struct rsmd_config_reader *reader, size_t n, FILE *file)
 	struct lines lines = {file, reader};
 	reader->place = (struct rsmd_config_place){.file = n};
 	reader->section[0] = '\0';
+	if (&ini_max_line)
+		ini_max_line = LINE_LENGTH + 3;
 	int line = ini_parse_stream(next_line, &lines, on_key, reader);
-	return ferror(file) && !line ? reader->place.line : line;
+	return (ferror(file) || reader->problem[0]) && !line ? reader->place.line : line;
 }
 
 /* All files, and then the whole of them. */

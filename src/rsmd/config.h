@@ -42,8 +42,9 @@ struct rsmd_config_peer {
 
 /* One line of a file that was believed: for `rsm config`, which tells where a value came from. */
 struct rsmd_config_setting {
-	char *section, *key, *value; /* owned; as they were written */
-	size_t file;                 /* index into files */
+	char *section, *key; /* owned; as rsmd calls them, however they were written */
+	char *value;         /* owned; as it was written */
+	size_t file;         /* index into files */
 	int line;
 	bool superseded; /* the same key of the same section is there again, later */
 };

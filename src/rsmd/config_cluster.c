@@ -192,12 +192,12 @@ static bool controller_find(struct rsmd_config_reader *reader, const char *title
 	*n = known ? (size_t)(known - config->controllers) : config->controller_count;
 	if (known && begins && reader->controllers[*n].file == reader->place.file)
 		return rsmd_config_wrong(reader, "controller %s is there twice", name);
+	if (*n == 1 + RSMD_CONTROLLERS_MAX)
+		return rsmd_config_wrong(reader, "more than %d controllers", RSMD_CONTROLLERS_MAX);
 	if (begins)
 		reader->controllers[*n] = reader->place;
 	if (known)
 		return true;
-	if (config->controller_count == 1 + RSMD_CONTROLLERS_MAX)
-		return rsmd_config_wrong(reader, "more than %d controllers", RSMD_CONTROLLERS_MAX);
 	config->controller_count++;
 	strcpy(config->controllers[*n].name, name);
 	return true;
@@ -295,11 +295,7 @@ bool rsmd_config_on_peer(struct rsmd_config_reader *reader, const char *title, b
 		return false;
 	if (strcmp(key, "name"))
 		return peer_path(reader, n, key, value);
-	if (!value[0] || strlen(value) >= RSMD_NAME_MAX)
-		return rsmd_config_wrong(reader, "name = %.80s: 1 to %d characters are expected", value,
-					 RSMD_NAME_MAX - 1);
-	strcpy(reader->config->peers[n].name, value);
-	return true;
+	return rsmd_config_name(reader, value, reader->config->peers[n].name);
 }
 
 static bool resolve_controller(struct rsmd_config_reader *reader, size_t n)

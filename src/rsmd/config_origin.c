@@ -83,6 +83,29 @@ static void supersede(struct rsmd_config *config, const struct rsmd_config_setti
 	}
 }
 
+static void make_lower(char *text)
+{
+	for (; text && *text; text++)
+		*text = (char)tolower((unsigned char)*text);
+}
+
+/* Of all ways to write it, the one that names the controller or the peer as they are kept. NULL: no memory. */
+static char *section_of(const char *written)
+{
+	char *section = NULL;
+	int length;
+	if (!strncmp(written, "controller ", 11))
+		length = asprintf(&section, "controller %s", written + 11 + strspn(written + 11, " "));
+	else if (!strncmp(written, "peer ", 5))
+		length = asprintf(&section, "peer %lu", strtoul(written + 5, NULL, 10));
+	else
+		length = asprintf(&section, "%s", written);
+	if (length < 0)
+		return NULL;
+	make_lower(section);
+	return section;
+}
+
 bool rsmd_config_note(struct rsmd_config_reader *reader, const char *section, const char *key,
 		      const char *value)
 {
@@ -93,14 +116,12 @@ bool rsmd_config_note(struct rsmd_config_reader *reader, const char *section, co
 		return rsmd_config_wrong(reader, "no memory to note this setting");
 	config->settings = settings;
 	struct rsmd_config_setting *setting = &settings[config->setting_count++];
-	*setting = (struct rsmd_config_setting){.section = strdup(section),
+	*setting = (struct rsmd_config_setting){.section = section_of(section),
 						.key = strdup(key),
 						.value = strdup(value),
 						.file = reader->place.file,
 						.line = reader->place.line};
-	if (setting->section && !strncmp(section, "controller ", 11))
-		for (char *at = setting->section; *at; at++)
-			*at = (char)tolower((unsigned char)*at); /* as the controller's name is kept */
+	make_lower(setting->key); /* it may be a controller's name */
 	if (setting->section && setting->key)
 		supersede(config, setting);
 	return (setting->section && setting->key && setting->value) ||

@@ -52,6 +52,7 @@ bool rsmd_config_number(const char *text, int base, uint64_t *number, const char
 bool rsmd_config_bounded(struct rsmd_config_reader *reader, const char *key, const char *value, uint64_t low,
 			 uint64_t high, uint32_t *result);
 bool rsmd_config_time(struct rsmd_config_reader *reader, const char *key, const char *value, uint64_t *ms);
+bool rsmd_config_name(struct rsmd_config_reader *reader, const char *value, char name[RSMD_NAME_MAX]);
 bool rsmd_config_yes(struct rsmd_config_reader *reader, const char *key, const char *value, bool *result);
 
 /* ADDR:PORT or [IPv6]:PORT, numeric; without a port the default one. config_cluster.c */

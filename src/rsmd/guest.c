@@ -298,10 +298,10 @@ void rsmd_guest_connect(struct rsmd_peer *peer, const Wire__PeerConnect *asked)
 	struct rsmd_guest *guest = NULL;
 	answer.away_id = asked->away_id;
 	answer.code = (uint32_t)guest_make(peer, asked, &guest);
-	if (answer.code)
-		peer->counts.refusals++;
-	else
+	if (!answer.code)
 		peer->counts.connects++;
+	else if (!rsmd_segment_measures(asked->segment_id))
+		peer->counts.refusals++;
 	if (answer.code) {
 		tell_refused(peer, asked, (int)answer.code);
 		snprintf(reason, sizeof(reason), "%s", base_reason());

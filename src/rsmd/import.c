@@ -67,6 +67,21 @@ void rsmd_import_end(struct rsmd_import *import)
 	rsmd_segment_give();
 	free(import);
 }
+bool rsmd_segment_measures(uint32_t segment_id)
+{
+	return segment_id == 0;
+}
+
+bool rsmd_request_measures(const struct rsmd_client *client, const Wire__Request *request)
+{
+	if (request->body_case == WIRE__REQUEST__BODY_CONNECT)
+		return rsmd_segment_measures(request->connect->segment_id);
+	if (request->body_case != WIRE__REQUEST__BODY_CONNECT_RESULT)
+		return false;
+	const struct rsmd_import *import = rsmd_import_find(client, request->connect_result->import_id);
+	return import && rsmd_segment_measures(import->segment_id);
+}
+
 /* Of this node, and still through the network. What other controllers export is reached as on any controller of one node. */
 static bool loops(const struct rsmd_controller *controller, const Wire__Connect *asked)
 {

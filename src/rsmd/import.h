@@ -30,6 +30,13 @@ struct rsmd_import {
 /* The client's own import of that id, or NULL with a reason. */
 struct rsmd_import *rsmd_import_find(const struct rsmd_client *client, uint64_t id);
 
+/*
+ * A connect of segment 0, which nobody can publish, measures a round trip (rsm ping): that it is refused is neither an event nor
+ * counted. The same of a client's request, which may ask for a segment or for the outcome.
+ */
+bool rsmd_segment_measures(uint32_t segment_id);
+bool rsmd_request_measures(const struct rsmd_client *client, const Wire__Request *request);
+
 /* The number of connected handles of an export changes. */
 void rsmd_import_count(struct rsmd_export *export, int32_t by);
 

@@ -95,8 +95,7 @@ static void add_rest(json_t *list)
 		const struct rsmd_config_setting *setting = &config->settings[i];
 		bool peer = !strncmp(setting->section, "peer ", 5);
 		bool left_out = !strncmp(setting->section, "controller ", 11) &&
-				!rsmd_config_controller(config, setting->section + 11 +
-									strspn(setting->section + 11, " "));
+				!rsmd_config_controller(config, setting->section + 11);
 		if ((peer || left_out) && !setting->superseded)
 			add_setting(list, setting, left_out || rsmd_server.private_daemon);
 	}

@@ -50,9 +50,9 @@ json_t *rsmd_status_node(void)
 		(json_int_t)HASH_CNT(hh_published, rsmd_server.published), "imports",
 		(json_int_t)HASH_COUNT(rsmd_server.imports), "objects",
 		(json_int_t)HASH_COUNT(rsmd_server.objects), "bytes", (json_int_t)rsmd_server.exported_bytes);
-	return json_pack("{s:i, s:{s:I, s:s}, s:s, s:i, s:b, s:f, s:o, s:o, s:o, s:o}", "schema", 1, "node",
-			 "id", (json_int_t)config->node_id, "name", config->node_name, "release", RSM_RELEASE,
-			 "pid", (int)getpid(), "private", rsmd_server.private_daemon, "uptime_s",
-			 rsmd_status_seconds_since(rsmd_server.started_ns), "limits", limits, "counts",
-			 counts, "controllers", controllers(), "clients", clients());
+	return json_pack("{s:i, s:{s:I, s:o}, s:s, s:i, s:b, s:f, s:o, s:o, s:o, s:o}", "schema", 1, "node",
+			 "id", (json_int_t)config->node_id, "name", rsmd_status_text(config->node_name),
+			 "release", RSM_RELEASE, "pid", (int)getpid(), "private", rsmd_server.private_daemon,
+			 "uptime_s", rsmd_status_seconds_since(rsmd_server.started_ns), "limits", limits,
+			 "counts", counts, "controllers", controllers(), "clients", clients());
 }

@@ -37,7 +37,7 @@ json_t *rsmd_status_nodes(void)
 	json_t *list = json_array();
 	for (const struct rsmd_peer *peer = rsmd_peers; peer; peer = peer->next)
 		json_array_append_new(list, path_of(peer));
-	return json_pack("{s:i, s:{s:I, s:s}, s:o}", "schema", 1, "node", "id",
-			 (json_int_t)rsmd_server.config.node_id, "name", rsmd_server.config.node_name,
-			 "paths", list);
+	return json_pack("{s:i, s:{s:I, s:o}, s:o}", "schema", 1, "node", "id",
+			 (json_int_t)rsmd_server.config.node_id, "name",
+			 rsmd_status_text(rsmd_server.config.node_name), "paths", list);
 }

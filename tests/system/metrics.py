@@ -478,6 +478,13 @@ def test_nodes():
         assert watches[1].get("rsm_connects_total", controller="tcp0") == 1
         assert watches[1].get("rsm_refusals_total", code="RSMERR_SEG_NOT_PUBLISHED") == 1
         check_page(watches[1].families(), watches[2].families())
+        before = watches[1].get("rsm_requests_total", kind="connect")
+        pinged = subprocess.run([os.environ["RSM"], "ping", "--count", "5", "--interval", "0.001", "2"], check=False,
+                                env={**os.environ, "RSM_SOCKET": nodes[1].socket}, capture_output=True, text=True)
+        assert pinged.returncode == 0 and pinged.stdout.count("answer from node 2") == 5, pinged
+        assert watches[1].get("rsm_requests_total", kind="connect") == before + 5
+        assert watches[1].get("rsm_refusals_total", code="RSMERR_SEG_NOT_PUBLISHED") == 1, "a ping is no refusal"
+        assert watches[2].get("rsm_guest_refusals_total", **path) == 1, "a ping is no refusal of a guest"
         importer.kill()
         watches[2].soon(0, "rsm_path_guests", **path)
         watches[1].soon(0, "rsm_path_aways", node=2, controller="tcp0")

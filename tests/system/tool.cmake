@@ -7,8 +7,8 @@ if(BATS)
     ENVIRONMENT "RSM=$<TARGET_FILE:rsm>;RSMD=$<TARGET_FILE:rsmd>;LIBRSM=$<TARGET_FILE:librsm>")
   foreach(part perf nodes watch doctor completion)
     add_test(NAME system.tool_${part} COMMAND ${BATS} ${CMAKE_CURRENT_LIST_DIR}/tool_${part}.bats)
-    set_tests_properties(system.tool_${part} PROPERTIES TIMEOUT 240 LABELS system
-      ENVIRONMENT "RSM=$<TARGET_FILE:rsm>;RSMD=$<TARGET_FILE:rsmd>;LIBRSM=$<TARGET_FILE:librsm>")
+    set_tests_properties(system.tool_${part} PROPERTIES TIMEOUT 240 LABELS system ENVIRONMENT
+      "RSM=$<TARGET_FILE:rsm>;RSMD=$<TARGET_FILE:rsmd>;RSM_WORKER=$<TARGET_FILE:system_worker>")
   endforeach()
 else()
   message(WARNING "bats is missing: the tool is not tested")
@@ -23,4 +23,5 @@ endif()
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
 add_test(NAME system.top COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/top.py)
 set_tests_properties(system.top PROPERTIES TIMEOUT 120 LABELS system ENVIRONMENT
-  "RSM=$<TARGET_FILE:rsm>;RSMD=$<TARGET_FILE:rsmd>;LIBRSM=$<TARGET_FILE:librsm>;PYTHONDONTWRITEBYTECODE=1")
+  "RSM=$<TARGET_FILE:rsm>;RSMD=$<TARGET_FILE:rsmd>;RSM_WORKER=$<TARGET_FILE:system_worker>;\
+RSM_PROTO=${PROJECT_SOURCE_DIR}/src/wire/rsm.proto;PYTHONDONTWRITEBYTECODE=1")

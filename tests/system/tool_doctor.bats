@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # What the tool says of the daemon and of this host, and signals: doctor, config, signal. Nodes seven and eight as in
-# tool_nodes.bats. RSM and RSMD name the programs under test.
+# tool_nodes.bats. RSM and RSMD name the programs under test, RSM_WORKER a process that does what it is told (worker.c).
 
 bats_require_minimum_version 1.5.0
 
 setup_file() {
-	: "${RSM:?}" "${RSMD:?}"
+	: "${RSM:?}" "${RSMD:?}" "${RSM_WORKER:?}"
 	NODE_DIR=$(mktemp -d /tmp/rsm-doctor.XXXXXX)
 	PORT=$((20000 + RANDOM % 12000)) # below those that the kernel gives away
 	export NODE_DIR PORT RSM_SOCKET=$NODE_DIR/7.sock
@@ -16,7 +16,7 @@ setup_file() {
 	configure 7 8
 	configure 8 7
 	mkdir "$NODE_DIR/7.conf.d"
-	printf '# of a package\n[node]\nmax-segments = 1000\n' >"$NODE_DIR/7.conf.d/10-more.conf"
+	printf '# of a package\n[node]\nmax-segments = 1000\n[controller  TCP0]\nthreads = 3\n' >"$NODE_DIR/7.conf.d/10-more.conf"
 	start_node 7
 	start_node 8
 	timeout 20 "$RSM" ping 8 --count 1
@@ -175,6 +175,7 @@ assert found["node", "max-segments"] == ("1000", where + "/7.conf.d/10-more.conf
 assert found["node", "idle-exit"] == ("30s", "default"), found
 assert found["cluster", "dead-after"] == ("3s", "default"), found
 assert found["controller tcp0", "encrypt"] == ("no", "default"), found
+assert found["controller tcp0", "threads"] == ("3", where + "/7.conf.d/10-more.conf:5"), found
 assert found["peer 8", "tcp0"][1] == where + "/7.conf:11", found' "$NODE_DIR" <<<"$output"
 	run -0 "$RSM" config path
 	[ "$output" = "$NODE_DIR/7.conf"$'\n'"$NODE_DIR/7.conf.d/10-more.conf" ]
@@ -204,46 +205,44 @@ for s in json.loads(sys.stdin.read())["settings"]:
     assert s.get("unused", False) == s["section"].startswith(("controller ", "peer ")), s' <<<"$output"
 }
 
-# A process that exports a page at node $1 as 0x400000, says so, waits for $2 signals, says so, and posts one for each
-# line that it reads.
-signalled() {
-	RSM_SOCKET=$NODE_DIR/$1.sock exec python3 -c '
-import ctypes, mmap, sys
-rsm, pages = ctypes.CDLL(sys.argv[1]), mmap.mmap(-1, 4096, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-controller, segment, number = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_uint32(0x400000)
-address = ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(pages)))
-assert rsm.rsm_get_controller(sys.argv[2].encode(), ctypes.byref(controller)) == 0
-assert rsm.rsm_memseg_export_create(controller, ctypes.byref(segment), address, ctypes.c_size_t(4096), 0) == 0
-assert rsm.rsm_memseg_export_publish(segment, ctypes.byref(number), None, 0) == 0
-print("ready", flush=True)
-for i in range(int(sys.argv[3])):
-    assert rsm.rsm_intr_signal_wait(segment, 20000) == 0
-print("signalled", flush=True)
-for line in sys.stdin:
-    assert rsm.rsm_intr_signal_post(segment, 0) == 0
-' "$LIBRSM" "$([ "$1" = 7 ] && echo loopback || echo tcp0)" "$2" 3>&-
+# ask LINE: what the worker answers is success (worker.c).
+ask() {
+	local code
+	echo "$1" >&5
+	read -r -t 20 -u 6 code _
+	[ "$code" -eq 0 ]
+}
+
+# importers NODE COUNT: waits until its only segment has so many.
+importers() {
+	for ((i = 0; i < 1000; i++)); do
+		RSM_SOCKET=$NODE_DIR/$1.sock "$RSM" ls --json | grep -q "\"importers\":$2[,}]" && return
+		sleep 0.01
+	done
+	return 1
 }
 
 @test "signal: events reach the exporter, and back; also on another node" {
 	for node in 7 8; do
 		mkfifo "$BATS_TEST_TMPDIR/said$node" "$BATS_TEST_TMPDIR/asked$node"
-		signalled "$node" 3 <"$BATS_TEST_TMPDIR/asked$node" >"$BATS_TEST_TMPDIR/said$node" &
+		RSM_SOCKET=$NODE_DIR/$node.sock "$RSM_WORKER" "$([ "$node" = 7 ] && echo loopback || echo tcp0)" \
+			<"$BATS_TEST_TMPDIR/asked$node" >"$BATS_TEST_TMPDIR/said$node" 3>&- &
 		exporter=$!
 		exec 5>"$BATS_TEST_TMPDIR/asked$node" 6<"$BATS_TEST_TMPDIR/said$node"
-		read -r -t 20 -u 6 line
-		[ "$line" = ready ]
+		read -r -t 20 -u 6 code _
+		[ "$code" -eq 0 ]
+		ask "export 4096 $((0x400000))"
 		run -0 "$RSM" signal "$node:0x400000" --count 3
 		[ -z "$output" ]
-		read -r -t 20 -u 6 line
-		[ "$line" = signalled ]
-		# The exporter posts to whoever is connected: until the waiter is.
+		for ((n = 0; n < 3; n++)); do
+			ask wait
+		done
+		# The exporter posts to whoever is connected: the one that posted has gone, the waiter is there.
+		importers "$node" 0
 		"$RSM" signal --wait --timeout 20 "$node:0x400000" --json >"$BATS_TEST_TMPDIR/waited" 5>&- 6<&- 3>&- &
 		waiter=$!
-		for ((i = 0; i < 1000; i++)); do
-			kill -0 "$waiter" 2>/dev/null || break
-			echo post >&5
-			sleep 0.02
-		done
+		importers "$node" 1
+		ask post
 		wait "$waiter"
 		waiter=
 		grep -q '"waited": 1' "$BATS_TEST_TMPDIR/waited"
@@ -276,11 +275,7 @@ assert said["schema"] == 1 and said["node"] == 8 and said["posted"] == 2, said'
 	# Who waits learns that the exporter has gone.
 	"$RSM" signal --wait "$address" 2>"$BATS_TEST_TMPDIR/error" 3>&- &
 	waiter=$!
-	importers() { RSM_SOCKET=$NODE_DIR/8.sock "$RSM" ls --json | grep -o '"importers":[0-9]*'; }
-	for ((i = 0; i < 500; i++)); do
-		[ "$(importers)" = '"importers":1' ] && break
-		sleep 0.01
-	done
+	importers 8 1
 	kill -KILL "$exporter"
 	exporter=
 	status=0

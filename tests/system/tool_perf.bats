@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# rsm perf: what it prints, writes and draws; never how fast anything is. RSM, RSMD and LIBRSM as in tool.bats.
+# rsm perf: what it prints, writes and draws; never how fast anything is. RSM and RSMD as in tool.bats.
 
 bats_require_minimum_version 1.5.0
 

@@ -1,114 +1,62 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """rsm top on a pseudo terminal, and in pipes: what the screen shows of real connections, keys, sizes, and the end of it.
-RSM, RSMD and LIBRSM name what is under test."""
-import ctypes
+RSM, RSMD and RSM_WORKER name what is under test, RSM_PROTO its protocol."""
 import json
 import mmap
 import os
 import shutil
 import signal
+import struct
 import subprocess
-import sys
 import tempfile
-import time
 import unittest
 
+from cluster import Loopback, Node, Worker, soon
+from rsmd_client import Client
 from terminal import Terminal
 
-RSM, RSMD, LIBRSM = os.environ['RSM'], os.environ['RSMD'], os.environ['LIBRSM']
-PERMISSION = 0o600
+RSM = os.environ['RSM']
 SEGMENTS = (0x400000, 0x500000)
-
-
-def memory():
-    pages = mmap.mmap(-1, 65536, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    return pages, ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(pages)))
-
-
-def must(code):
-    assert code == 0, code
-
-
-def controller_of(rsm):
-    controller = ctypes.c_void_p()
-    must(rsm.rsm_get_controller(b'loopback', ctypes.byref(controller)))
-    return controller
-
-
-def exporter():
-    """Publishes the segments, says so, and stays until its input ends."""
-    rsm, kept = ctypes.CDLL(LIBRSM), []
-    for number in SEGMENTS:
-        segment, wanted = ctypes.c_void_p(), ctypes.c_uint32(number)
-        pages, address = memory()
-        must(rsm.rsm_memseg_export_create(controller_of(rsm), ctypes.byref(segment), address,
-                                          ctypes.c_size_t(65536), 0))
-        must(rsm.rsm_memseg_export_publish(segment, ctypes.byref(wanted), None, 0))
-        kept.append((pages, segment))
-    print('ready', flush=True)
-    sys.stdin.read()
-
-
-def importer(number):
-    """Connects, says so, and puts and gets until its input ends."""
-    rsm, segment = ctypes.CDLL(LIBRSM), ctypes.c_void_p()
-    pages, address = memory()
-    must(rsm.rsm_memseg_import_connect(controller_of(rsm), 7, number, PERMISSION, ctypes.byref(segment)))
-    barrier = ctypes.create_string_buffer(512)
-    must(rsm.rsm_memseg_import_init_barrier(segment, 1, barrier))  # RSM_BAR_DEFAULT
-    print('ready', flush=True)
-    os.set_blocking(0, False)
-    while True:
-        for _ in range(100):
-            must(rsm.rsm_memseg_import_put(segment, ctypes.c_int64(0), address, ctypes.c_size_t(1000)))
-            must(rsm.rsm_memseg_import_get(segment, ctypes.c_int64(0), address, ctypes.c_size_t(8)))
-        must(rsm.rsm_intr_signal_post(segment, 0))
-        try:
-            if os.read(0, 1) == b'':
-                return
-        except BlockingIOError:
-            pass
 
 
 class Top(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.directory = tempfile.mkdtemp(prefix='rsm-top.')
-        cls.socket = os.path.join(cls.directory, 'rsmd.sock')
-        with open(os.path.join(cls.directory, 'rsmd.conf'), 'w') as file:
-            file.write('[node]\nid = 7\nname = seven\n')
-        cls.environment = dict(os.environ, RSM_SOCKET=cls.socket, LC_ALL='C.UTF-8')
-        cls.daemon = subprocess.Popen([RSMD, '--config', os.path.join(cls.directory, 'rsmd.conf'), '--socket',
-                                       cls.socket], env=dict(cls.environment, RSM_LOG='error'))
-        cls.others = []
+        cls.workers = []
         cls.addClassCleanup(cls.clean)
-        for _ in range(1000):
-            if os.path.exists(cls.socket):
-                break
-            cls.daemon.poll() is None or cls.fail('rsmd ended')
-            time.sleep(0.01)
-        cls.start('exporter')
-        cls.importers = [cls.start('importer', str(SEGMENTS[0])), cls.start('importer', str(SEGMENTS[1]))]
+        cls.node = Node(7, Loopback(7), cls.directory)
+        with open(cls.node.path + '/conf', 'w') as file:
+            file.write('[node]\nid = 7\nname = seven\n')
+        cls.node.start()
+        cls.environment = dict(os.environ, RSM_SOCKET=cls.node.socket, LC_ALL='C.UTF-8')
+        for number in SEGMENTS:
+            cls.worker().export(65536, number)
+        cls.importers = [cls.importer(number) for number in SEGMENTS]
 
     @classmethod
-    def start(cls, *arguments):
-        other = subprocess.Popen([sys.executable, __file__, *arguments], stdin=subprocess.PIPE,
-                                 stdout=subprocess.PIPE, env=cls.environment, text=True)
-        cls.others.append(other)
-        assert other.stdout.readline() == 'ready\n'
-        return other
+    def worker(cls):
+        cls.workers.append(Worker(cls.node, 'loopback'))
+        return cls.workers[-1]
+
+    @classmethod
+    def importer(cls, number):
+        """Puts and gets from now on; the process."""
+        worker = cls.worker()
+        worker.connect(0, 7, number)
+        worker.begin('traffic')
+        return worker.process
 
     @classmethod
     def clean(cls):
-        for process in reversed([cls.daemon] + cls.others):  # importers before the exporter
-            process.send_signal(signal.SIGCONT)
-            process.kill()
-            process.wait()
-            for pipe in (process.stdin, process.stdout):
-                if pipe:
-                    pipe.close()
-        shutil.rmtree(cls.directory)
+        try:
+            for worker in reversed(cls.workers):  # importers before the exporters
+                worker.end()
+            if cls.node.alive():
+                cls.node.stop()
+        finally:
+            shutil.rmtree(cls.directory)
 
     def top(self, *arguments, lines=24, columns=80):
         terminal = Terminal([RSM, 'top', '--delay', '0.1', *arguments], self.environment, lines, columns)
@@ -174,7 +122,7 @@ class Top(unittest.TestCase):
         """A stopped daemon answers nothing: what goes on then asks it for nothing."""
         terminal = self.top('--sort', 'segment')
         terminal.wait(lambda text: '7:0x500000' in text and '7:0x400000' in text)
-        self.daemon.send_signal(signal.SIGSTOP)
+        self.node.signal(signal.SIGSTOP)
         try:
             before = self.bytes_seen(terminal)
             for _ in range(5):
@@ -184,7 +132,7 @@ class Top(unittest.TestCase):
             terminal.send('q')
             self.assertEqual(terminal.exit(), 0)
         finally:
-            self.daemon.send_signal(signal.SIGCONT)
+            self.node.signal(signal.SIGCONT)
 
     def bytes_seen(self, terminal, condition=lambda now: True):
         def line():
@@ -195,7 +143,7 @@ class Top(unittest.TestCase):
     def test_connection_comes_and_goes(self):
         terminal = self.top()
         terminal.wait(lambda text: '2 connections' in text)
-        other = self.start('importer', str(SEGMENTS[0]))
+        other = self.importer(SEGMENTS[0])
         terminal.wait(lambda text: f'7:{other.pid}' in text and '3 connections' in text)
         other.kill()
         terminal.wait(lambda text: f'7:{other.pid}' not in text and '2 connections' in text)
@@ -237,6 +185,29 @@ class Top(unittest.TestCase):
         (line,) = json.loads(done.stdout)['lines']
         self.assertEqual((line['id_hex'], line['connections']), ('0x500000', 1))
 
+    def test_lies(self):
+        """Whatever a process writes into its table, a count is a number that JSON has, and sums are no smaller than their parts."""
+        liar = Client(self.node.socket)
+        self.addCleanup(liar.close)
+        liar.connect(SEGMENTS[0], node=7)
+        liar.ask('counters', own=True)
+        with mmap.mmap(liar.fds[0], 0) as table:
+            struct.pack_into('=III', table, 0, 0x4e435352, 1, 1)  # magic, version, one row
+            struct.pack_into('=III', table, 64 + 16, 1, 7, SEGMENTS[0])  # its id, node and segment
+            struct.pack_into('=Q', table, 64 + 40, 1 << 63)  # length
+            table[128:128 + 56] = b'\xff' * 56  # the first cell
+            for view in ([], ['--segments']):
+                done = self.run_top('--json', '-n', '1', '-d', '0.1', *view)
+                reading = json.loads(done.stdout)
+                most = 2 ** 63 - 1
+                self.assertIn(most, [line['puts'] for line in reading['lines']])
+                for line in [reading['totals'], *reading['lines']]:
+                    for key in ('puts', 'gets', 'bytes_in', 'bytes_out', 'signals', 'failures'):
+                        self.assertTrue(0 <= line[key] <= most and reading['totals'][key] == most, (key, line))
+                    self.assertTrue(0 < line.get('length', 1) <= most, line)
+        liar.close()
+        soon(lambda: len(json.loads(self.run_top('--json', '-n', '1', '-d', '0.1').stdout)['lines']) == 2, 'it is gone')
+
     def test_wrong_usage(self):
         for wrong in (['--sort', 'colour'], ['--count', '0'], ['--delay', '0'], ['surplus'], ['--filter', 'x' * 40]):
             self.assertEqual(self.run_top(*wrong).returncode, 2)
@@ -246,9 +217,4 @@ class Top(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    if len(sys.argv) > 1 and sys.argv[1] == 'exporter':
-        exporter()
-    elif len(sys.argv) > 1 and sys.argv[1] == 'importer':
-        importer(int(sys.argv[2]))
-    else:
-        unittest.main()
+    unittest.main()

@@ -5,6 +5,7 @@
  *
  *     export LENGTH ID             create and publish; -> code id
  *     unpublish | publish ID       of that export
+ *     post | wait                  to its importers, and for one of their signals
  *     byte OFFSET                  of the exported memory
  *     sum OFFSET LENGTH            -> 0 and a checksum of exported memory
  *     connect SLOT NODE ID BLOCK   an import with a barrier; -> code ms
@@ -14,7 +15,8 @@
  *                                  -> code count longest-ms nanoseconds-of-the-end
  *     sweep FROM TO                put and get through each import of the range; -> number of successes
  *
- * CALLs: put get putv close order stream post wait poll connect; fetch: a get of all of it.
+ * CALLs: put get putv close order stream post wait poll connect; fetch: a get of all of it; traffic: a hundred times a put of 1000
+ * bytes and a get of 8, then a post.
  */
 #include <poll.h>
 #include <rsm/ext.h>
@@ -120,6 +122,18 @@ static int stream(struct import *to)
 	return put(to);
 }
 
+static int traffic(struct import *to)
+{
+	int code = RSM_SUCCESS;
+
+	for (int n = 0; n < 100 && code == RSM_SUCCESS; n++) {
+		code = rsm_memseg_import_put(to->handle, to->at, self.bytes, 1000);
+		if (code == RSM_SUCCESS)
+			code = rsm_memseg_import_get(to->handle, to->at, self.bytes, 8);
+	}
+	return code ? code : rsm_intr_signal_post(to->handle, 0);
+}
+
 static int wait_poll(struct import *to)
 {
 	int code = RSM_SUCCESS;
@@ -155,6 +169,8 @@ static int call(const char *name, struct import *to)
 		return span(to, name[0] == 'o');
 	if (strcmp(name, "stream") == 0)
 		return stream(to);
+	if (strcmp(name, "traffic") == 0)
+		return traffic(to);
 	if (strcmp(name, "post") == 0)
 		return rsm_intr_signal_post(to->handle, 0);
 	if (strcmp(name, "wait") == 0)
@@ -280,6 +296,10 @@ static void perform(const char *line)
 		       id);
 	} else if (strcmp(verb, "unpublish") == 0) {
 		answer(rsm_memseg_export_unpublish(self.export), 0);
+	} else if (strcmp(verb, "post") == 0) {
+		answer(rsm_intr_signal_post(self.export, 0), 0);
+	} else if (strcmp(verb, "wait") == 0) {
+		answer(rsm_intr_signal_wait(self.export, -1), 0);
 	} else if (strcmp(verb, "byte") == 0) {
 		answer(0, ((volatile uint8_t *)self.memory)[number[0]]);
 	} else if (strcmp(verb, "sum") == 0) {

@@ -92,6 +92,20 @@ static void test_rates(void **state)
 	assert_int_equal(model.totals.failures, 3);
 }
 
+/* Any process may say anything of itself: a sum does not begin anew. */
+static void test_sums_end_at_the_top(void **state)
+{
+	(void)state;
+	rsmx_counter_t rows[] = {row(1, 7, 0x400000, 10), row(2, 7, 0x400000, 20)};
+	rows[0].puts = rows[0].bytes_put = rows[1].gets = UINT64_MAX;
+	rows[1].bytes_put = UINT64_MAX - 1;
+	update(rows, 2, SECOND);
+	assert_int_equal(view(false, TOP_SEGMENT, false, ""), 1);
+	assert_true(model.shown[0]->puts == UINT64_MAX);
+	assert_true(model.shown[0]->bytes_in == UINT64_MAX);
+	assert_true(model.totals.puts == UINT64_MAX && model.totals.gets == UINT64_MAX);
+}
+
 /* Connections come and go between readings; the order of the rows means nothing. */
 static void test_connections_change(void **state)
 {
@@ -240,6 +254,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_rates, clear),
+		cmocka_unit_test_teardown(test_sums_end_at_the_top, clear),
 		cmocka_unit_test_teardown(test_connections_change, clear),
 		cmocka_unit_test_teardown(test_segments, clear),
 		cmocka_unit_test_teardown(test_order_and_filter, clear),

@@ -41,6 +41,16 @@ static void refused(const char *text, const char *line, const char *word)
 		fail_msg("\"%s\" gave \"%s\"; expected %s and %s", text, error, line, word);
 }
 
+/* `before`, a letter so often, `after`: in one buffer, valid until the next call. */
+static const char *text_of(const char *before, int letters, const char *after)
+{
+	static char text[4096];
+	int length = snprintf(text, sizeof(text), "%s", before);
+	memset(text + length, 'x', (size_t)letters);
+	snprintf(text + length + letters, sizeof(text) - (size_t)(length + letters), "%s", after);
+	return text;
+}
+
 static void test_defaults(void **state)
 {
 	(void)state;
@@ -122,6 +132,63 @@ static void test_controllers(void **state)
 		snprintf(text + strlen(text), sizeof(text) - strlen(text),
 			 "[controller shm%d]\ntype = local\n", i);
 	refused(text, ":66:", "32");
+	strcat(text, "[controller shm99]\ntype = local\naddress = 10.0.0.1\n");
+	refused(text, ":66:", "32");
+}
+
+/* What is cut would be read as a line of its own. */
+static void test_long_lines(void **state)
+{
+	(void)state;
+	assert_true(read_text(text_of("[node]\n; ", 197, "max-segments = 1\nid = 3\n")));
+	assert_int_equal(config.max_segments, 65535);
+	assert_int_equal(config.node_id, 3);
+	refused(text_of("[node]\n; ", 500, "\nid = x\n"), ":3:", "id = x");
+	assert_true(read_text(text_of("[node]\n#", 1023, "\r\nid = 3\n")));
+	assert_int_equal(config.node_id, 3);
+	assert_true(read_text(text_of("[node]\nid = 3\n#", 1023, "")));
+	refused(text_of("[node]\n#", 1100, "\nid = 3\n"), ":2:", "at most 1024 characters");
+	refused(text_of("[node]\n#", 1100, ""), ":2:", "at most 1024 characters");
+	refused(text_of("[node]\n#", 3000, "\nid = x\n"), ":2:", "at most 1024 characters");
+	refused(text_of("[controller ", 48, "1]\ntype = local\n"), ":2:", "at most 48");
+
+	assert_true(read_text(text_of("[metrics]\ntextfile = /", 254, "\n")));
+	assert_int_equal(strlen(config.metrics_textfile), 255);
+	refused(text_of("[metrics]\ntextfile = /", 255, "\n"), ":2:", "at most 255 bytes");
+	assert_true(read_text(text_of("[cluster]\nkey-file = /", 254, "\n")));
+	assert_int_equal(strlen(config.key_file), 255);
+	refused(text_of("[cluster]\nkey-file = /", 255, "\n"), ":2:", "at most 255 bytes");
+}
+
+/* A line that has a byte 0 would be cut there. */
+static void test_zero_byte(void **state)
+{
+	static const char text[] = "[node]\nid = 3\0000\nmax-segments = 1\n";
+	char path[64];
+	(void)state;
+	int fd = memfd_create("conf", 0);
+	assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	rsmd_config_clear(&config);
+	rsmd_config_defaults(&config);
+	assert_false(rsmd_config_read(&config, path, true, error, sizeof(error)));
+	assert_non_null(strstr(error, ":2:"));
+	close(fd);
+}
+
+/* Names are shown, and told to other nodes and programs. */
+static void test_names(void **state)
+{
+	(void)state;
+	assert_true(read_text("[node]\nname = K\xc3\xb6ln \"north\"?\n"));
+	assert_string_equal(config.node_name, "K\xc3\xb6ln \"north\"?");
+	assert_true(read_text(text_of("[node]\nname = ", 63, "\n")));
+	refused(text_of("[node]\nname = ", 64, "\n"), ":2:", "1 to 63 bytes");
+	refused("[node]\nname = caf\xe9\n", ":2:", "caf?");
+	refused("[node]\nname = a\033[31m\n", ":2:", "a?[31m");
+	refused("[node]\nname = a\xc2\x9b\n", ":2:", "UTF-8 without control characters");
+	refused("[peer 2]\nname = caf\xe9\n", ":2:", "UTF-8 without control characters");
+	refused(text_of("[peer 2]\nname = ", 64, "\n"), ":2:", "1 to 63 bytes");
 }
 
 #define TCP0 "[controller tcp0]\ntype = tcp\naddress = 10.0.0.1\n"
@@ -355,6 +422,25 @@ static void test_drop_ins(void **state)
 	assert_null(rsmd_config_setting(&config, "node", "idle-exit"));
 }
 
+/* However a section was written, its settings are found by the name that the controller or peer has. */
+static void test_origin_of_other_spellings(void **state)
+{
+	(void)state;
+	write_file("rsmd.conf", "[node]\nid = 7\n[cluster]\nkey-file = /k\n[controller   TCP0]\ntype = tcp\n"
+				"address = 10.0.0.1\nport = 7777\n[peer   02]\nTCP0 = 10.0.0.2\n");
+	write_file("rsmd.conf.d/10-b.conf", "[peer 2]\ntcp0 = 10.0.0.3\n[controller tcp0]\nport = 7778\n");
+	if (!read_directory(true))
+		fail_msg("%s", error);
+	assert_int_equal(config.peer_count, 1);
+	origin("controller tcp0", "address", "10.0.0.1", "/rsmd.conf", 7);
+	origin("controller tcp0", "port", "7778", "/10-b.conf", 4);
+	origin("peer 2", "tcp0", "10.0.0.3", "/10-b.conf", 2);
+	size_t superseded = 0;
+	for (size_t i = 0; i < config.setting_count; i++)
+		superseded += config.settings[i].superseded;
+	assert_int_equal(superseded, 2);
+}
+
 static void test_drop_in_errors(void **state)
 {
 	(void)state;
@@ -396,12 +482,17 @@ int main(void)
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_errors_have_lines),
 		cmocka_unit_test(test_controllers),
+		cmocka_unit_test(test_long_lines),
+		cmocka_unit_test(test_zero_byte),
+		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_cluster),
 		cmocka_unit_test(test_cluster_errors),
 		cmocka_unit_test(test_metrics),
 		cmocka_unit_test(test_metrics_errors),
 		cmocka_unit_test(test_files),
 		cmocka_unit_test_setup_teardown(test_drop_ins, make_directory, remove_directory),
+		cmocka_unit_test_setup_teardown(test_origin_of_other_spellings, make_directory,
+						remove_directory),
 		cmocka_unit_test_setup_teardown(test_drop_in_errors, make_directory, remove_directory),
 		cmocka_unit_test_setup_teardown(test_drop_ins_alone, make_directory, remove_directory),
 	};
