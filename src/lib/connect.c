@@ -118,13 +118,15 @@ static int result_ask(struct lib_import *import, struct transport_remote *remote
 		return code;
 	*is_gone = false;
 	const Wire__ConnectReply *answer = reply.message->connect;
-	if (reply.message->body_case != WIRE__REPLY__BODY_CONNECT ||
-	    (!answer->pending && (answer->remote == NULL || answer->length > LIB_IMPORT_LENGTH_MAX)))
-		code = base_refuse(RSMERR_INTERNAL_ERROR, "rsmd answered something else than a connection");
-	*is_pending = code == RSM_SUCCESS && answer->pending;
-	if (code == RSM_SUCCESS && !answer->pending) {
+	const bool is_answer = reply.message->body_case == WIRE__REPLY__BODY_CONNECT;
+	*is_pending = is_answer && answer->pending;
+	if (*is_pending) {
+		code = RSM_SUCCESS;
+	} else if (is_answer && answer->remote != NULL && answer->length <= LIB_IMPORT_LENGTH_MAX) {
 		segment_take(import, answer);
 		code = remote_take(answer->remote, remote);
+	} else {
+		code = base_refuse(RSMERR_INTERNAL_ERROR, "rsmd answered something else than a connection");
 	}
 	lib_reply_clear(&reply);
 	return code;

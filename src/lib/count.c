@@ -265,10 +265,13 @@ void lib_count_close(struct lib_import *import)
 
 static void table_leave(void)
 {
-	/* In the place of the parent's table: what the child does with the parent's handles counts for nobody. */
+	/*
+	 * In the place of the parent's table: what the child does with the parent's handles counts for nobody. Where there is no
+	 * memory for it, it goes on counting for the parent.
+	 */
 	if (own.table != NULL)
-		mmap(own.table, SEGMENT_COUNTERS_SIZE(SEGMENT_COUNTERS_ROWS), PROT_READ | PROT_WRITE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+		(void)mmap(own.table, SEGMENT_COUNTERS_SIZE(SEGMENT_COUNTERS_ROWS), PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	own.table = NULL;
 	own.session = 0;
 }

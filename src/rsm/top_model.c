@@ -233,7 +233,8 @@ size_t top_model_view(struct top_model *model, const struct top_view *view)
 			model->shown[found++] = &lines[i];
 	}
 	struct top_view order = *view;
-	qsort_r(model->shown, found, sizeof(const struct top_line *), compare, &order);
+	if (found)
+		qsort_r(model->shown, found, sizeof(const struct top_line *), compare, &order);
 	return found;
 }
 

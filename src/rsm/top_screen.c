@@ -168,14 +168,14 @@ static size_t room(void)
 static void draw(struct screen *screen)
 {
 	struct top_model *model = &screen->top->model;
-	screen->count = model->shown ? top_model_view(model, &screen->top->view) : 0;
+	screen->count = top_model_view(model, &screen->top->view);
 	size_t last = screen->count > room() ? screen->count - room() : 0;
 	screen->first = screen->first < last ? screen->first : last;
 	erase();
 	put_title(screen);
 	put_totals(screen);
 	put_headings(screen);
-	for (size_t i = 0; i < room() && screen->first + i < screen->count; i++)
+	for (size_t i = 0; model->shown && i < room() && screen->first + i < screen->count; i++)
 		put_line(screen, HEAD_LINES + (int)i, model->shown[screen->first + i]);
 	put_help(screen);
 	move(LINES - 1, 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "rsmd/config_reader.h"
 
-#include "rsmd/line.h"
+#include "base/text.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -85,7 +85,7 @@ bool rsmd_config_yes(struct rsmd_config_reader *reader, const char *key, const c
 bool rsmd_config_name(struct rsmd_config_reader *reader, const char *value, char name[RSMD_NAME_MAX])
 {
 	char clean[RSMD_NAME_MAX];
-	if (!rsmd_line_clean(clean, sizeof(clean), value) || strcmp(clean, value) != 0)
+	if (!base_text_clean(clean, sizeof(clean), value) || strcmp(clean, value) != 0)
 		return rsmd_config_wrong(
 			reader, "name = %s: 1 to %d bytes of UTF-8 without control characters are expected",
 			clean, RSMD_NAME_MAX - 1);
@@ -223,7 +223,7 @@ static void default_name(char name[RSMD_NAME_MAX])
 	if (gethostname(host, sizeof(host) - 1))
 		host[0] = '\0';
 	host[sizeof(host) - 1] = '\0';
-	rsmd_line_clean(name, RSMD_NAME_MAX, host[0] ? host : "localhost");
+	base_text_clean(name, RSMD_NAME_MAX, host[0] ? host : "localhost");
 }
 
 void rsmd_config_defaults(struct rsmd_config *config)
