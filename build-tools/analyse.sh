@@ -9,5 +9,5 @@ sources=$(sed -n 's/^ *"file": "\(.*\)",*$/\1/p' "$1/compile_commands.json" | gr
 # shellcheck disable=SC2086
 printf '%s\n' $sources | xargs -P 2 -n 4 clang-tidy-14 -p "$1" --quiet 2>/dev/null || status=1
 cppcheck --quiet --project="$1/compile_commands.json" --enable=warning,performance,portability \
-	--inline-suppr --suppress='*:*.pb-c.?' --suppress='*:*/tests/*' --suppress='*:tests/*' --suppress=missingIncludeSystem --error-exitcode=1 -j 2 || status=1
+	--inline-suppr --suppress='*:*.pb-c.?' --file-filter='*/src/*' --suppress=missingIncludeSystem --error-exitcode=1 -j 2 || status=1
 exit $status

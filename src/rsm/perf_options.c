@@ -214,6 +214,16 @@ static int check(const struct tool_command *command, const struct perf_options *
 	return TOOL_OK;
 }
 
+/* Rather than of one measurement. */
+static bool is_of_the_run(int option)
+{
+	static const int all[] = {'b', 'f', 'l', 'j', 'H', 'h', PLOT, BASELINE, FORCE};
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (all[i] == option)
+			return true;
+	return false;
+}
+
 int perf_options_parse(const struct tool_command *command, int argc, char **argv,
 		       struct perf_options *options)
 {
@@ -221,7 +231,7 @@ int perf_options_parse(const struct tool_command *command, int argc, char **argv
 	for (int option; (option = getopt_long(argc, argv, short_options, long_options, NULL)) != -1;) {
 		if (option == '?')
 			return tool_usage_option(command, argv);
-		if (options->line && (option >= PLOT || strchr("bfljHh", option)))
+		if (options->line && is_of_the_run(option))
 			return tool_usage(command,
 					  "-b, -f, -l, -j, -H, --plot, --baseline, --force and -h are "
 					  "for the whole run, not for a line of a batch");

@@ -48,7 +48,7 @@ static int by_size(const void *left, const void *right)
 static void put_sizes(FILE *script, const struct perf_plot *plot, const json_t *first, bool bandwidth,
 		      bool raw, struct range *xs, struct range *ys)
 {
-	const json_t *rows[256], *row;
+	const json_t *rows[256] = {NULL}, *row;
 	size_t count = 0, index;
 	json_array_foreach(plot->results, index, row)
 	{

@@ -22,7 +22,7 @@ bool tool_program_find(char *path, size_t size)
 /* What comes through the pipe, as much as fits; the rest is read and dropped, so that the writer ends. */
 static void collect(int fd, char *output, size_t size)
 {
-	char surplus[256];
+	char surplus[256] = "";
 	size_t used = 0;
 	for (;;) {
 		bool room = used + 1 < size;

@@ -87,6 +87,7 @@ void rsmd_watchers_tell(const struct rsmd_line *line, uint64_t seq)
 	struct watcher *watcher, *next;
 	DL_FOREACH_SAFE(watchers, watcher, next)
 	{
+		/* cppcheck-suppress uninitvar ; a list element is one that was entered */
 		int error = put_lost(watcher);
 		if (!error)
 			error = put(watcher, line);
