@@ -138,7 +138,7 @@ typedef struct {
 	rsm_node_id_t importer, node;
 	rsm_memseg_id_t segment_id;
 	uint32_t flags;
-	uint64_t id, length, puts, gets, bytes_put, bytes_got, signals, spans, failures, latency_ns;
+	uint64_t id, length, puts, gets, bytes_put, bytes_got, posts, spans, failures, latency_ns;
 	char program[64];
 	...;
 } rsmx_counter_t;

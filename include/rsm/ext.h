@@ -143,7 +143,7 @@ typedef struct {
 	uint64_t        length;     /* bytes of the segment */
 	uint64_t        puts, gets; /* calls that passed the library's checks (items and vectors count once) */
 	uint64_t        bytes_put, bytes_got; /* of these calls, also of those that failed; of vectors what was moved */
-	uint64_t        signals;    /* posts by the importer */
+	uint64_t        posts;      /* of signals, by the importer */
 	uint64_t        spans;      /* barrier spans closed */
 	uint64_t        failures;   /* data calls and barriers that returned an error of the connection */
 	uint64_t        latency_ns; /* recent time of one put or get, smoothed over samples; 0 unknown */

@@ -122,7 +122,7 @@ void lib_count_signal(const struct lib_import *import)
 {
 	bool is_shared;
 	struct segment_counters_cell *cell = cell_of(import, &is_shared);
-	add(&cell->signals, 1, is_shared);
+	add(&cell->posts, 1, is_shared);
 }
 
 void lib_count_span(const struct lib_import *import, int code)
@@ -224,7 +224,7 @@ void lib_count_open(struct lib_import *import)
 		atomic_store_explicit(&own.table->high, index + 1, memory_order_release);
 }
 
-static void closed_add(_Atomic uint64_t *sum, const _Atomic uint64_t *counter)
+static void word_add(_Atomic uint64_t *sum, const _Atomic uint64_t *counter)
 {
 	atomic_fetch_add_explicit(sum, atomic_load_explicit(counter, memory_order_relaxed),
 				  memory_order_relaxed);
@@ -233,17 +233,18 @@ static void closed_add(_Atomic uint64_t *sum, const _Atomic uint64_t *counter)
 /* What the node's sums keep of a row that the next import will begin anew. */
 static void row_close(struct segment_counters_row *row)
 {
-	struct segment_counters *table = own.table;
+	struct segment_counters_cell *closed = &own.table->closed;
 	atomic_store_explicit(&row->id, 0, memory_order_release);
 	atomic_thread_fence(memory_order_seq_cst); /* the id, then the sums */
 	for (const struct segment_counters_cell *cell = row->cells;
 	     cell < row->cells + SEGMENT_COUNTERS_CELLS; cell++) {
-		closed_add(&table->closed_puts, &cell->puts);
-		closed_add(&table->closed_gets, &cell->gets);
-		closed_add(&table->closed_bytes_put, &cell->bytes_put);
-		closed_add(&table->closed_bytes_got, &cell->bytes_got);
-		closed_add(&table->closed_signals, &cell->signals);
-		closed_add(&table->closed_failures, &cell->failures);
+		word_add(&closed->puts, &cell->puts);
+		word_add(&closed->gets, &cell->gets);
+		word_add(&closed->bytes_put, &cell->bytes_put);
+		word_add(&closed->bytes_got, &cell->bytes_got);
+		word_add(&closed->posts, &cell->posts);
+		word_add(&closed->spans, &cell->spans);
+		word_add(&closed->failures, &cell->failures);
 	}
 }
 

@@ -211,7 +211,7 @@ static void cell_add(const struct segment_counters_cell *cell, rsmx_counter_t *s
 	sum->gets += load(&cell->gets);
 	sum->bytes_put += load(&cell->bytes_put);
 	sum->bytes_got += load(&cell->bytes_got);
-	sum->signals += load(&cell->signals);
+	sum->posts += load(&cell->posts);
 	sum->spans += load(&cell->spans);
 	sum->failures += load(&cell->failures);
 }

@@ -55,7 +55,7 @@ static void take_row(struct top_line *line, const rsmx_counter_t *row)
 	line->gets = row->gets;
 	line->bytes_in = row->bytes_put;
 	line->bytes_out = row->bytes_got;
-	line->signals = row->signals;
+	line->signals = row->posts;
 	line->failures = row->failures;
 	line->rates[TOP_LATENCY] = (double)row->latency_ns;
 }

@@ -44,7 +44,7 @@ void rsmd_guest_count(const struct rsmd_guest *guest, struct rsmd_peer_counts *c
 	const struct segment_counters_cell *counted = guest->grant->counted;
 	counts->puts += read_count(&counted->puts);
 	counts->gets += read_count(&counted->gets);
-	counts->posts += read_count(&counted->signals);
+	counts->posts += read_count(&counted->posts);
 	counts->bytes_in += read_count(&counted->bytes_put);
 	counts->bytes_out += read_count(&counted->bytes_got);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What is limited: descriptors, segments, bytes, slots of the status table. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <rsmapi.h>
@@ -37,6 +38,22 @@ void rsmd_fd_limit_open(void)
 	fd_ceiling = fd_limit > 2 * FD_HEADROOM ? fd_limit - FD_HEADROOM - FD_REFUSED : fd_limit / 2;
 }
 
+/* Since Linux 6.2 the size of the directory tells; before, its entries are counted. 0: not known. */
+uint64_t rsmd_fd_count(void)
+{
+	struct stat status;
+	uint64_t count = 0;
+	if (!stat("/proc/self/fd", &status) && status.st_size > 0)
+		return (uint64_t)status.st_size;
+	DIR *directory = opendir("/proc/self/fd");
+	if (!directory)
+		return 0;
+	while (readdir(directory))
+		count++;
+	closedir(directory);
+	return count > 3 ? count - 3 : 0; /* ., .. and the directory itself */
+}
+
 uint64_t rsmd_fd_ceiling(void)
 {
 	return fd_ceiling;
@@ -59,7 +76,7 @@ void rsmd_file_limit_open(void)
 
 int rsmd_fd_check(int fd)
 {
-	/* The kernel hands out the lowest number, so the number tells how many are open. */
+	/* The kernel hands out the lowest number: so many are open at least. */
 	if ((uint64_t)fd < fd_ceiling)
 		return RSM_SUCCESS;
 	return base_refuse(

@@ -54,7 +54,7 @@ static void add(uint64_t sums[RSMD_METRICS_LOCAL], const struct segment_counters
 	sums[RSMD_METRICS_GETS] += word(&cell->gets);
 	sums[RSMD_METRICS_PUT_BYTES] += word(&cell->bytes_put);
 	sums[RSMD_METRICS_GOT_BYTES] += word(&cell->bytes_got);
-	sums[RSMD_METRICS_POSTS] += word(&cell->signals);
+	sums[RSMD_METRICS_POSTS] += word(&cell->posts);
 	sums[RSMD_METRICS_FAILURES] += word(&cell->failures);
 }
 
@@ -73,12 +73,7 @@ static bool table_sum(const struct rsmd_counters *counters, uint64_t sums[RSMD_M
 	struct segment_counters head;
 	if (!read_at(counters->fd, &head, sizeof(head), 0))
 		return false;
-	add(sums, &(struct segment_counters_cell){.puts = word(&head.closed_puts),
-						  .gets = word(&head.closed_gets),
-						  .bytes_put = word(&head.closed_bytes_put),
-						  .bytes_got = word(&head.closed_bytes_got),
-						  .signals = word(&head.closed_signals),
-						  .failures = word(&head.closed_failures)});
+	add(sums, &head.closed);
 	uint32_t high = head.high < counters->rows ? head.high : counters->rows;
 	for (uint32_t at = 0; at < high; at += ROWS) {
 		uint32_t count = high - at < ROWS ? high - at : ROWS;

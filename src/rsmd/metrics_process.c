@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The families of the process rsmd: time, descriptors, memory. The loop's thread. */
-#include <dirent.h>
 #include <stdio.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,28 +11,12 @@
 
 #define KEPT_NS 1000000000u /* how long a count of descriptors is good: it takes time where there are many */
 
-/* Since Linux 6.2 the size of the directory tells; before, its entries are counted. 0: not known. */
-static uint64_t descriptors_count(void)
-{
-	struct stat status;
-	uint64_t count = 0;
-	if (!stat("/proc/self/fd", &status) && status.st_size > 0)
-		return (uint64_t)status.st_size;
-	DIR *directory = opendir("/proc/self/fd");
-	if (!directory)
-		return 0;
-	while (readdir(directory))
-		count++;
-	closedir(directory);
-	return count > 3 ? count - 3 : 0; /* ., .. and the directory itself */
-}
-
 static uint64_t descriptors(void)
 {
 	static uint64_t known, known_ns;
 	uint64_t now = base_clock_ns();
 	if (!known || now - known_ns > KEPT_NS) {
-		known = descriptors_count();
+		known = rsmd_fd_count();
 		known_ns = now;
 	}
 	return known;

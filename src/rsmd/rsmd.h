@@ -63,6 +63,7 @@ extern struct rsmd_server rsmd_server;
 void rsmd_fd_limit_open(void);
 void rsmd_file_limit_open(void);
 int rsmd_fd_check(int fd);
+uint64_t rsmd_fd_count(void);   /* that are open, 0: not known; not for often */
 uint64_t rsmd_fd_ceiling(void); /* the number from which on it refuses */
 int rsmd_fd_last(void);         /* a connection with this number or above is closed without a word */
 int rsmd_fd_keep(int *fd);

@@ -62,7 +62,7 @@ static void post(struct rsmd_serve *serve)
 	bool single = serve->request.flags & WIRE_FLAG_NO_ACCUMULATE;
 	if (segment_signal_post(&grant->signals->memory[0], 1, single))
 		rsmd_signals_ring_exporter(grant->signals);
-	rsmd_serve_count(&grant->counted->signals, 1);
+	rsmd_serve_count(&grant->counted->posts, 1);
 }
 
 static void charge(struct rsmd_serve_buffers *buffers, size_t bytes)

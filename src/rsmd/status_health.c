@@ -28,17 +28,14 @@ static json_t *limit_of(rlim_t value)
 	return value > INT64_MAX ? json_null() : json_integer((json_int_t)value);
 }
 
-/* The kernel hands out the lowest number, so a fresh one tells how many are open. */
 static json_t *descriptors(void)
 {
 	struct rlimit limit = {0, 0};
 	uint64_t ceiling = rsmd_fd_ceiling();
-	int fresh = fcntl(rsmd_server.slots.fd, F_DUPFD_CLOEXEC, 0);
 	getrlimit(RLIMIT_NOFILE, &limit);
 	json_t *said = json_pack("{s:o, s:o, s:I, s:o}", "soft", limit_of(limit.rlim_cur), "hard",
 				 limit_of(limit.rlim_max), "usable", (json_int_t)ceiling, "in_use",
-				 fresh < 0 ? limit_of(limit.rlim_cur) : json_integer(fresh));
-	base_fd_close(&fresh);
+				 json_integer((json_int_t)rsmd_fd_count()));
 	return said;
 }
 

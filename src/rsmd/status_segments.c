@@ -62,9 +62,9 @@ static json_t *importer(const struct rsmd_import *import)
 	json_object_set_new(said, "connected", json_boolean(guest->claimed));
 	json_object_set_new(said, "puts", json_integer((json_int_t)atomic_load(&counted->puts)));
 	json_object_set_new(said, "gets", json_integer((json_int_t)atomic_load(&counted->gets)));
-	json_object_set_new(said, "posts", json_integer((json_int_t)atomic_load(&counted->signals)));
-	json_object_set_new(said, "bytes_in", json_integer((json_int_t)atomic_load(&counted->bytes_put)));
-	json_object_set_new(said, "bytes_out", json_integer((json_int_t)atomic_load(&counted->bytes_got)));
+	json_object_set_new(said, "posts", json_integer((json_int_t)atomic_load(&counted->posts)));
+	json_object_set_new(said, "bytes_put", json_integer((json_int_t)atomic_load(&counted->bytes_put)));
+	json_object_set_new(said, "bytes_got", json_integer((json_int_t)atomic_load(&counted->bytes_got)));
 	return said;
 }
 

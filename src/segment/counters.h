@@ -29,7 +29,7 @@
 struct segment_counters_cell {
 	_Atomic uint64_t puts, gets; /* calls; an item call and a vector are one */
 	_Atomic uint64_t bytes_put, bytes_got;
-	_Atomic uint64_t signals;  /* posts */
+	_Atomic uint64_t posts;    /* of signals */
 	_Atomic uint64_t spans;    /* closed */
 	_Atomic uint64_t failures; /* data calls and barriers */
 	uint64_t pad;
@@ -65,13 +65,12 @@ struct segment_counters {
 	_Atomic uint32_t magic;
 	_Atomic uint32_t version;
 	_Atomic uint32_t high; /* rows from here on were never used */
-	uint32_t pad;
+	uint32_t pad[13];
 	/*
 	 * Sums of rows that were given back: added after the row's id was set to 0, so that who reads them first, and the rows then,
 	 * finds nothing twice.
 	 */
-	_Atomic uint64_t closed_puts, closed_gets, closed_bytes_put, closed_bytes_got, closed_signals,
-		closed_failures;
+	struct segment_counters_cell closed;
 	struct segment_counters_row rows[];
 };
 
@@ -83,6 +82,6 @@ struct segment_counters {
 
 _Static_assert(sizeof(struct segment_counters_cell) == 64, "one cache line");
 _Static_assert(sizeof(struct segment_counters_row) == 320, "a line and its cells");
-_Static_assert(sizeof(struct segment_counters) == 64, "one cache line");
+_Static_assert(sizeof(struct segment_counters) == 128, "a line, and the closed rows");
 
 #endif

@@ -6,7 +6,7 @@
  * trusted: every index is bounded, and every wait looks at the read-only status table at least once a second.
  *
  * Slot 0 belongs to the exporter, slot n to the import handle that rsmd gave signal_slot n.
- * Shared layout, version SEGMENT_SIGNAL_VERSION.
+ * Shared layout: processes of other releases use it; with another one WIRE_VERSION would be another.
  */
 #ifndef SEGMENT_SIGNAL_H
 #define SEGMENT_SIGNAL_H
@@ -16,9 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SEGMENT_SIGNAL_VERSION 1u
-#define SEGMENT_SIGNAL_SLOTS   65536u
-#define SEGMENT_SIGNAL_SIZE    ((size_t)SEGMENT_SIGNAL_SLOTS * sizeof(struct segment_signal))
+#define SEGMENT_SIGNAL_SLOTS 65536u
+#define SEGMENT_SIGNAL_SIZE  ((size_t)SEGMENT_SIGNAL_SLOTS * sizeof(struct segment_signal))
 
 /* Set in `events` by rsmd when the import is aborted, so that a waiter wakes; the low 31 bits count. */
 #define SEGMENT_SIGNAL_ABORTED 0x80000000u

@@ -249,13 +249,13 @@ def test_local_lies():
         watch = Watch(one.node)
         liar, honest = Client(one.node.socket), one.worker()
         table = table_of(liar)
-        puts = 64 + 64  # head, then the row's own line, then its first cell: calls of put
+        puts = 128 + 64  # head, then the row's own line, then its first cell: calls of put
 
         def looked(expected):
             """rsmd looks once a second; what it finds is its last word for this client."""
             soon(lambda: watch.get("rsm_local_puts_total") == expected, f"{expected} puts")
         struct.pack_into("=III", table, 0, 0, 0, 1)  # high
-        struct.pack_into("=I", table, 64 + 16, 1)  # the row's id
+        struct.pack_into("=I", table, 128 + 16, 1)  # the row's id
         struct.pack_into("=Q", table, puts, 1000)
         looked(1000)
         struct.pack_into("=Q", table, puts, 10)

@@ -342,7 +342,7 @@ def forged_system_v():
     in_child(forge_in_fresh_ipc)
 
 
-COUNTERS = 64 + 2048 * 320  # bytes of a table, segment/counters.h
+COUNTERS = 128 + 2048 * 320  # bytes of a table, segment/counters.h
 
 
 def look_only(daemon, own):

@@ -632,6 +632,12 @@ def status_and_topology(daemon):
     assert [i["granted"] for i in one["imports"]] == ["0400"] and one["extents"][0]["kind"] == "sealed"
     client.ask("status", what="segment", segment_id=5, expect="SEG_NOT_PUBLISHED")
     client.ask("status", what="weather", expect="BAD_ADDR")
+    guests = [Client(daemon.path) for _ in range(10)]
+    before = daemon.descriptors()
+    for guest in guests[:5]:  # their numbers are free, below others that are not
+        guest.close()
+    assert daemon.descriptors_left(before - 5) < before
+    assert json.loads(client.ask("status", what="health")["json"])["descriptors"]["in_use"] == daemon.descriptors()
 
 
 @with_daemon("[node]\nmax-segments = 2000\n")

@@ -20,7 +20,7 @@ def test_own_connection(shared):
         connection.get(0, 100)
     connection.post()
     row = rows_of(segment.address)[0]
-    assert (row.puts, row.gets, row.bytes_put, row.bytes_got, row.signals) == (2, 1, 24, 100, 1)
+    assert (row.puts, row.gets, row.bytes_put, row.bytes_got, row.posts) == (2, 1, 24, 100, 1)
     assert row.id == before[0].id and row.spans == 1 and row.failures == 0 and not row.guest
     assert row.program.startswith("python")
 

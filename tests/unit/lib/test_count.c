@@ -103,7 +103,7 @@ static void test_threads(void **state)
 		assert_int_equal(cells_own(cells, 8), OWN_CELLS);
 		assert_int_equal(SUM(puts), round * 8 * 5001);
 		assert_int_equal(SUM(bytes_put), round * 8 * (5000 * 3 + 1));
-		assert_int_equal(SUM(signals), round * 8 * 5000);
+		assert_int_equal(SUM(posts), round * 8 * 5000);
 		assert_int_equal(SUM(spans), round * 8 * 5000);
 		assert_int_equal(SUM(failures), round * 8 * 500);
 	}

@@ -59,7 +59,7 @@ static void test_rates(void **state)
 	rsmx_counter_t rows[] = {row(2, 7, 0x400000, 100), row(1, 7, 0x400001, 5)};
 	rows[0].gets = 10;
 	rows[0].bytes_got = 1000;
-	rows[0].signals = 4;
+	rows[0].posts = 4;
 	rows[0].latency_ns = 250;
 	update(rows, 2, SECOND);
 	assert_int_equal(view(true, TOP_SEGMENT, false, ""), 2);
@@ -70,7 +70,7 @@ static void test_rates(void **state)
 	rows[0].bytes_put += 5000;
 	rows[0].gets += 20;
 	rows[0].bytes_got += 100;
-	rows[0].signals += 1;
+	rows[0].posts += 1;
 	rows[0].failures = 3;
 	update(rows, 2, SECOND + SECOND / 2);
 	assert_int_equal(view(true, TOP_SEGMENT, false, ""), 2);

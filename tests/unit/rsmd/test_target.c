@@ -302,7 +302,7 @@ static void test_post(void **state)
 		guest_answered(&guest, WIRE_OP_POST, n, 0);
 	assert_int_equal(recv(ends[1], bytes, sizeof(bytes), 0), -1);
 	assert_int_equal(atomic_load(&slot->events), 7);
-	assert_int_equal(atomic_load(&guest.grant->counted->signals), 10);
+	assert_int_equal(atomic_load(&guest.grant->counted->posts), 10);
 	close(ends[1]);
 	guest_close(&guest);
 	guest_export_close(&export);

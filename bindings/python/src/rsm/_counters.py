@@ -27,7 +27,7 @@ class Counter(NamedTuple):
     gets: int
     bytes_put: int
     bytes_got: int
-    signals: int
+    posts: int
     spans: int
     failures: int
     latency_ns: int
@@ -62,7 +62,7 @@ class _View:
 def _counter(row: Any) -> Counter:
     return Counter(row.pid, row.uid, _error.text(row.program), row.importer, row.node, row.segment_id,
                    bool(row.flags & lib.RSMX_COUNTER_GUEST), row.id, row.length, row.puts, row.gets, row.bytes_put, row.bytes_got,
-                   row.signals, row.spans, row.failures, row.latency_ns)
+                   row.posts, row.spans, row.failures, row.latency_ns)
 
 
 _view = _View()
