@@ -6,7 +6,7 @@
 
 _rsm_commands() { # PROGRAM
 	"$1" --help 2>/dev/null | awk '/^  [a-z]+  / { print $1 }'
-	printf '%s\n' --help --version
+	printf '%s\n' help --help --version
 }
 
 _rsm_options() { # PROGRAM COMMAND
@@ -55,7 +55,7 @@ _rsm() {
 	local program=${1/#\~/$HOME} word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} words=
 	local command=${COMP_WORDS[1]-}
 	COMPREPLY=()
-	if [ "$COMP_CWORD" -eq 1 ]; then
+	if [ "$COMP_CWORD" -eq 1 ] || [[ $COMP_CWORD -eq 2 && $command == help ]]; then
 		words=$(_rsm_commands "$program")
 	elif [[ $before == --* ]] && words=$(_rsm_argument "$program" "$command" "$before"); then
 		:

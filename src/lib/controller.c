@@ -59,17 +59,15 @@ static const struct lib_daemon_controller *controller_known(const char *name)
 	return NULL;
 }
 
-static struct lib_controller *controller_of(const char *name)
+static struct lib_controller *controller_of(const char *name, const char *asked)
 {
 	for (struct lib_controller *c = controllers; c != NULL; c = c->next)
 		if (strcmp(c->name, name) == 0)
 			return c;
 	const struct lib_daemon_controller *known = controller_known(name);
 	if (known == NULL) {
-		base_refuse(
-			RSMERR_CTLR_NOT_PRESENT,
-			"this node has no controller %s; rsm status lists those that rsmd is configured for",
-			name);
+		base_refuse(RSMERR_CTLR_NOT_PRESENT,
+			    "this node has no controller %s; rsm topo shows which ones lead where", asked);
 		return NULL;
 	}
 	struct lib_controller *fresh = calloc(1, sizeof *fresh);
@@ -119,7 +117,7 @@ int rsm_get_controller(char *name, rsmapi_controller_handle_t *controller)
 	lib_lock();
 	int code = lib_daemon_open();
 	if (code == RSM_SUCCESS) {
-		struct lib_controller *c = controller_of(normal);
+		struct lib_controller *c = controller_of(normal, name);
 		code = c == NULL ? (controller_known(normal) ? RSMERR_INSUFFICIENT_MEM
 							     : RSMERR_CTLR_NOT_PRESENT)
 				 : controller_open(c, controller);

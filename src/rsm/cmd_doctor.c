@@ -12,21 +12,18 @@
 const char cmd_doctor_help[] =
 	"Usage: rsm doctor [--json] [--dump]\n"
 	"\n"
-	"Looks at the limits of this process and of the daemon, userfaultfd, memory, the socket, the "
-	"configuration,\n"
-	"the key file, the paths to other nodes and this host, and says what was found and what to do about "
-	"it:\n"
+	"Looks at the limits of this process and of the daemon, userfaultfd, memory, the socket, the\n"
+	"configuration, the key file, the paths to other nodes and this host, and says what was found and\n"
+	"what to do about it:\n"
 	"\n"
 	"  ok       as it should be        warning  works now, but not well or not for long\n"
 	"  note     good to know           problem  something does not work\n"
 	"\n"
-	"Run it as the user that the programs run as. It changes nothing; like any program it starts a "
-	"private\n"
-	"daemon where none runs.\n"
+	"Run it as the user that the programs run as. It changes nothing; like any program it starts a\n"
+	"private daemon where none runs.\n"
 	"\n"
-	"  -d, --dump  for a bug report: also all that the daemon tells of itself, with the flight recorder "
-	"(its\n"
-	"              newest events); there are no secrets and no contents of memory in it\n"
+	"  -d, --dump  for a bug report: also all that the daemon tells of itself, with the flight\n"
+	"              recorder (its newest events); there are no secrets and no contents of memory in it\n"
 	"  -j, --json  as JSON, \"schema\": 1\n"
 	"  -h, --help  this text\n"
 	"\n"
@@ -116,7 +113,7 @@ int cmd_doctor(const struct tool_command *command, int argc, char **argv)
 						{"help", no_argument, NULL, 'h'},
 						{NULL, 0, NULL, 0}};
 	bool as_json = false, dump = false;
-	for (int option; (option = getopt_long(argc, argv, "djh", options, NULL)) != -1;) {
+	for (int option; (option = getopt_long(argc, argv, ":djh", options, NULL)) != -1;) {
 		if (option == 'h')
 			return tool_help(command);
 		if (option == 'd')
@@ -124,7 +121,7 @@ int cmd_doctor(const struct tool_command *command, int argc, char **argv)
 		else if (option == 'j')
 			as_json = true;
 		else
-			return tool_usage_option(command, argv);
+			return tool_usage_option(command, option, argv, options);
 	}
 	if (optind != argc)
 		return tool_usage(command, "no argument expected, found '%s'", argv[optind]);
@@ -132,6 +129,7 @@ int cmd_doctor(const struct tool_command *command, int argc, char **argv)
 	doctor_host(&doctor);
 	doctor_memory(&doctor);
 	doctor_daemon(&doctor);
+	doctor_processors(&doctor);
 	doctor_cluster(&doctor);
 	doctor_place(&doctor);
 	int result = doctor_report(&doctor, as_json, dump);

@@ -16,21 +16,19 @@
 const char cmd_export_help[] =
 	"Usage: rsm export [OPTION]... FILE\n"
 	"\n"
-	"Reads FILE (- is standard input) into memory, publishes it, prints NODE:ID, and waits for an "
-	"interrupt, a\n"
-	"termination signal or a hang-up. The segment ends with a whole page: bytes behind the file's end "
-	"are zero.\n"
+	"Reads FILE (- is standard input) into memory, publishes it, prints NODE:ID, and waits for an\n"
+	"interrupt, a termination signal or a hang-up. The segment ends with a whole page: bytes behind\n"
+	"the file's end are zero.\n"
 	"\n"
 	"  -i, --id ID             segment ID, 0x400000 to 0x7fffffff; else the system chooses one\n"
-	"  -p, --permissions MODE  octal read (4) and write (2) rights of owner, group and others; default "
-	"0400\n"
+	"  -p, --permissions MODE  octal read (4) and write (2) rights of owner, group and others;\n"
+	"                          default 0400\n"
 	"      --rw                the same as --permissions 0600\n"
 	"  -w, --write-back        at the end, write the memory back to FILE (as many bytes as were read)\n"
 	"  -c, --controller NAME   default loopback, whose segments only this node sees; tcp0 for other "
 	"nodes\n"
-	"  -n, --nodes NODE[,..]   which nodes may connect; default this one and those that the controller "
-	"leads "
-	"to\n"
+	"  -n, --nodes NODE[,..]   which nodes may connect; default this one and those that the\n"
+	"                          controller leads to\n"
 	"  -j, --json              print node, ID and lengths as JSON, \"schema\": 1\n"
 	"  -h, --help              this text\n"
 	"\n"
@@ -277,7 +275,7 @@ int cmd_export(const struct tool_command *command, int argc, char **argv)
 						     {NULL, 0, NULL, 0}};
 	struct export_options options = {.permissions = 0400};
 	uint64_t id;
-	for (int option; (option = getopt_long(argc, argv, "i:p:wc:n:jh", long_options, NULL)) != -1;) {
+	for (int option; (option = getopt_long(argc, argv, ":i:p:wc:n:jh", long_options, NULL)) != -1;) {
 		switch (option) {
 		case 'i':
 			if (!tool_parse_number(optarg, UINT32_MAX, &id) || id == 0)
@@ -311,7 +309,7 @@ int cmd_export(const struct tool_command *command, int argc, char **argv)
 		case 'h':
 			return tool_help(command);
 		default:
-			return tool_usage_option(command, argv);
+			return tool_usage_option(command, option, argv, long_options);
 		}
 	}
 	if (optind + 1 != argc)

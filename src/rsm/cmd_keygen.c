@@ -13,21 +13,18 @@
 #include "base/reason.h"
 #include "rsm/tool.h"
 
-const char cmd_keygen_help[] = "Usage: rsm keygen [FILE]\n"
-			       "\n"
-			       "Writes a fresh key for the daemons of a cluster to FILE, which must not "
-			       "exist yet and which only you "
-			       "can\n"
-			       "read. Without FILE, or with -, it goes to standard output. Whoever has the "
-			       "key can be a node: copy it "
-			       "over\n"
-			       "a safe way only. Every node has the same key, and names it in rsmd.conf.\n"
-			       "\n"
-			       "  -h, --help  this text\n"
-			       "\n"
-			       "Example:\n"
-			       "  rsm keygen /etc/rsm/cluster.key\n"
-			       "  scp -p /etc/rsm/cluster.key node2:/etc/rsm/cluster.key\n";
+const char cmd_keygen_help[] =
+	"Usage: rsm keygen [FILE]\n"
+	"\n"
+	"Writes a fresh key for the daemons of a cluster to FILE, which must not exist yet and which only\n"
+	"you can read. Without FILE, or with -, it goes to standard output. Whoever has the key can be a\n"
+	"node: copy it over a safe way only. Every node has the same key, and names it in rsmd.conf.\n"
+	"\n"
+	"  -h, --help  this text\n"
+	"\n"
+	"Example:\n"
+	"  rsm keygen /etc/rsm/cluster.key\n"
+	"  scp -p /etc/rsm/cluster.key node2:/etc/rsm/cluster.key\n";
 
 /* All or nothing: a file with half a key is removed. */
 static int write_file(const char *path, const char *text)
@@ -53,10 +50,10 @@ static int write_file(const char *path, const char *text)
 int cmd_keygen(const struct tool_command *command, int argc, char **argv)
 {
 	static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
-	for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
+	for (int option; (option = getopt_long(argc, argv, ":h", options, NULL)) != -1;) {
 		if (option == 'h')
 			return tool_help(command);
-		return tool_usage_option(command, argv);
+		return tool_usage_option(command, option, argv, options);
 	}
 	if (argc - optind > 1)
 		return tool_usage(command, "one file expected, found '%s' as well", argv[optind + 1]);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* rsm nodes: the paths to other nodes as rsmd knows them, once or for as long as somebody watches. */
 #include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,9 +17,8 @@
 const char cmd_nodes_help[] =
 	"Usage: rsm nodes [--json] [--watch]\n"
 	"\n"
-	"Lists the paths to other nodes. A path is one node through one controller: down (no connection), up "
-	"(it has to\n"
-	"say who it is), active (in use), going down.\n"
+	"Lists the paths to other nodes. A path is one node through one controller: down (no connection),\n"
+	"up (it has to say who it is), active (in use), going down.\n"
 	"\n"
 	"  SINCE    how long it has been so      GUESTS  imports of our segments by that node's processes\n"
 	"  TRIP     round trip of a heartbeat    AWAYS   imports of its segments by processes of this node\n"
@@ -32,22 +30,6 @@ const char cmd_nodes_help[] =
 	"\n"
 	"Example:\n"
 	"  rsm nodes --json | jq '.paths[] | select(.state != \"active\")'\n";
-
-/* 3 s, 12 min, 5 h, 8 d: one unit is enough to judge by. */
-static void format_age(char *text, size_t size, const json_t *seconds)
-{
-	double age = json_number_value(seconds);
-	if (!json_is_number(seconds))
-		snprintf(text, size, "-");
-	else if (age < 120)
-		snprintf(text, size, "%.0f s", age);
-	else if (age < 7200)
-		snprintf(text, size, "%.0f min", age / 60);
-	else if (age < 172800)
-		snprintf(text, size, "%.0f h", age / 3600);
-	else
-		snprintf(text, size, "%.0f d", age / 86400);
-}
 
 /* 0: no heartbeat was answered yet. */
 static void format_trip(char *text, size_t size, const json_t *microseconds)
@@ -68,8 +50,8 @@ static void fill_row(char (*row)[TOOL_TABLE_CELL], const json_t *path)
 					   "release", "encrypt",       "address"};
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		const json_t *value = json_object_get(path, keys[i]);
-		if (strcmp(keys[i], "since_s") == 0)
-			format_age(row[i], TOOL_TABLE_CELL, value);
+		if (strcmp(keys[i], "since_s") == 0 && json_is_number(value))
+			tool_format_age(row[i], TOOL_TABLE_CELL, json_number_value(value));
 		else if (strcmp(keys[i], "round_trip_us") == 0)
 			format_trip(row[i], TOOL_TABLE_CELL, value);
 		else
@@ -111,7 +93,8 @@ static void print_paths(const json_t *tree)
 	printf("This is node %" JSON_INTEGER_FORMAT " (%s).\n",
 	       json_integer_value(json_object_get(node, "id")), name);
 	if (json_array_size(paths) == 0) {
-		puts("It has no path to another node: rsmd.conf names none.");
+		const char *note = tool_private_note();
+		printf("It has no path to another node: %s\n", note ? note : "rsmd.conf names none.");
 		return;
 	}
 	putchar('\n');
@@ -145,14 +128,6 @@ static char *summary(const json_t *tree)
 	return text;
 }
 
-static volatile sig_atomic_t interrupted;
-
-static void interrupt(int number)
-{
-	(void)number;
-	interrupted = 1;
-}
-
 static void show(const char *text, const json_t *tree, bool as_json, bool clear)
 {
 	if (clear)
@@ -167,7 +142,7 @@ static void show(const char *text, const json_t *tree, bool as_json, bool clear)
 /* Shows what is loaded now. `*shown` is the summary of what was shown last, `*shown_ns` when. */
 static int look(bool as_json, bool watch, char **shown, uint64_t *shown_ns)
 {
-	bool terminal = watch && !as_json && isatty(STDOUT_FILENO);
+	bool terminal = watch && !as_json && tool_terminal(STDOUT_FILENO);
 	char *text;
 	json_t *tree;
 	int result = tool_status_load("nodes", 0, &text, &tree);
@@ -191,19 +166,13 @@ static int look(bool as_json, bool watch, char **shown, uint64_t *shown_ns)
 static int run(bool as_json, bool watch)
 {
 	const struct timespec rest = {.tv_nsec = LOOK_NS};
-	struct sigaction action = {.sa_handler = interrupt};
 	char *shown = NULL;
 	uint64_t shown_ns = 0;
-	if (watch) {
-		sigaction(SIGINT, &action, NULL);
-		sigaction(SIGTERM, &action, NULL);
-	}
+	if (watch)
+		tool_ends_take();
 	int result = look(as_json, watch, &shown, &shown_ns);
-	while (watch && result == TOOL_OK && !interrupted && !ferror(stdout)) {
-		nanosleep(&rest, NULL);
-		if (!interrupted)
-			result = look(as_json, watch, &shown, &shown_ns);
-	}
+	while (watch && result == TOOL_OK && !ferror(stdout) && tool_ends_wait(NULL, &rest) == 0)
+		result = look(as_json, watch, &shown, &shown_ns);
 	free(shown);
 	return result;
 }
@@ -215,7 +184,7 @@ int cmd_nodes(const struct tool_command *command, int argc, char **argv)
 						{"help", no_argument, NULL, 'h'},
 						{NULL, 0, NULL, 0}};
 	bool as_json = false, watch = false;
-	for (int option; (option = getopt_long(argc, argv, "jwh", options, NULL)) != -1;) {
+	for (int option; (option = getopt_long(argc, argv, ":jwh", options, NULL)) != -1;) {
 		if (option == 'h')
 			return tool_help(command);
 		if (option == 'j')
@@ -223,7 +192,7 @@ int cmd_nodes(const struct tool_command *command, int argc, char **argv)
 		else if (option == 'w')
 			watch = true;
 		else
-			return tool_usage_option(command, argv);
+			return tool_usage_option(command, option, argv, options);
 	}
 	if (optind != argc)
 		return tool_usage(command, "no argument expected, found '%s'", argv[optind]);

@@ -17,10 +17,8 @@
 const char cmd_ping_help[] =
 	"Usage: rsm ping [OPTION]... NODE\n"
 	"\n"
-	"Measures the round trip through the daemons of this node and of NODE, as a connect makes it, "
-	"without "
-	"the\n"
-	"connection itself.\n"
+	"Measures the round trip through the daemons of this node and of NODE, as a connect makes it,\n"
+	"without the connection itself.\n"
 	"\n"
 	"  -c, --count COUNT       stop after so many; default: when interrupted\n"
 	"  -i, --interval SECONDS  between two, default 1\n"
@@ -151,14 +149,13 @@ static int open_session(struct ping *ping)
 	bool own = ping->node == local && (!ping->controller || tool_route_is("loopback", ping->controller));
 	bool found = own || tool_route_find(topology, ping->node, ping->controller, &route);
 	rsm_free_interconnect_topology(topology);
-	if (!found && ping->controller)
-		return tool_fail(
-			"ping %u: controller %s of node %u does not lead there; `rsm topo` shows what does",
-			ping->node, ping->controller, local);
+	if (!found && ping->controller) {
+		tool_fail("ping %u: controller %s of node %u does not lead there; `rsm topo` shows what does",
+			  ping->node, ping->controller, local);
+		return TOOL_TIMED_OUT;
+	}
 	if (!found)
-		return tool_fail(
-			"ping %u: no controller of node %u leads there; `rsm topo` shows where they lead",
-			ping->node, local);
+		return tool_route_none(local, ping->node);
 	snprintf(ping->through, sizeof(ping->through), "%s", route.controller);
 	return tool_session_open(&ping->session, own ? NULL : route.controller);
 }
@@ -195,7 +192,7 @@ int cmd_ping(const struct tool_command *command, int argc, char **argv)
 						{NULL, 0, NULL, 0}};
 	struct ping ping = {.interval_ns = 1000000000};
 	uint64_t node;
-	for (int option; (option = getopt_long(argc, argv, "c:i:jh", options, NULL)) != -1;) {
+	for (int option; (option = getopt_long(argc, argv, ":c:i:jh", options, NULL)) != -1;) {
 		switch (option) {
 		case 'c':
 			if (!tool_parse_number(optarg, COUNT_MAX, &ping.count) || ping.count == 0)
@@ -215,7 +212,7 @@ int cmd_ping(const struct tool_command *command, int argc, char **argv)
 		case 'h':
 			return tool_help(command);
 		default:
-			return tool_usage_option(command, argv);
+			return tool_usage_option(command, option, argv, options);
 		}
 	}
 	if (optind + 1 != argc)

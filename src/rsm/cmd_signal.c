@@ -10,10 +10,9 @@
 const char cmd_signal_help[] =
 	"Usage: rsm signal [OPTION]... [NODE:]ID\n"
 	"\n"
-	"Posts a signal to the exporter of a segment, or waits for one that the exporter posts to its "
-	"importers. It\n"
-	"takes no right on the memory. Without --count one; what is posted while nobody waits is counted, "
-	"not lost.\n"
+	"Posts a signal to the exporter of a segment, or waits for one that the exporter posts to its\n"
+	"importers. It takes no right on the memory. Without --count one; what is posted while nobody\n"
+	"waits is counted, not lost.\n"
 	"\n"
 	"  -n, --count COUNT      so many\n"
 	"  -1, --no-accumulate    post only where none is waiting already\n"
@@ -98,7 +97,7 @@ int cmd_signal(const struct tool_command *command, int argc, char **argv)
 						     {"help", no_argument, NULL, 'h'},
 						     {NULL, 0, NULL, 0}};
 	struct signal_options options = {.count = 1};
-	for (int option; (option = getopt_long(argc, argv, "n:1wt:c:jh", long_options, NULL)) != -1;) {
+	for (int option; (option = getopt_long(argc, argv, ":n:1wt:c:jh", long_options, NULL)) != -1;) {
 		switch (option) {
 		case 'n':
 			if (!tool_parse_number(optarg, UINT32_MAX, &options.count) || options.count == 0)
@@ -124,7 +123,7 @@ int cmd_signal(const struct tool_command *command, int argc, char **argv)
 		case 'h':
 			return tool_help(command);
 		default:
-			return tool_usage_option(command, argv);
+			return tool_usage_option(command, option, argv, long_options);
 		}
 	}
 	if (optind + 1 != argc)

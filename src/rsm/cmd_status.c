@@ -18,30 +18,29 @@ const char cmd_status_help[] = "Usage: rsm status [--json | --metrics]\n"
 			       "Example:\n"
 			       "  RSM_SOCKET=/run/rsm/rsmd.sock rsm status\n";
 
-const char cmd_ls_help[] = "Usage: rsm ls [--json]\n"
-			   "\n"
-			   "Lists the published segments of this node: address, size, access (octal owner, "
-			   "group, other), owner's pid\n"
-			   "and uid, connected import handles, controller and program.\n"
-			   "\n"
-			   "  -j, --json  as JSON, \"schema\": 1\n"
-			   "  -h, --help  this text\n"
-			   "\n"
-			   "Example:\n"
-			   "  rsm ls --json | jq '.segments[] | select(.importers == 0) | .id_hex'\n";
+const char cmd_ls_help[] =
+	"Usage: rsm ls [--json]\n"
+	"\n"
+	"Lists the published segments of this node: address, size, access (octal owner, group, other),\n"
+	"owner's pid and uid, connected import handles, controller and program.\n"
+	"\n"
+	"  -j, --json  as JSON, \"schema\": 1\n"
+	"  -h, --help  this text\n"
+	"\n"
+	"Example:\n"
+	"  rsm ls --json | jq '.segments[] | select(.importers == 0) | .id_hex'\n";
 
-const char cmd_show_help[] = "Usage: rsm show [--json] [NODE:]ID\n"
-			     "\n"
-			     "Prints all about one segment of this node: owner, access list, importers, the "
-			     "memory behind it. Of a "
-			     "segment of\n"
-			     "another node: what a connection without any right tells.\n"
-			     "\n"
-			     "  -j, --json  as JSON, \"schema\": 1\n"
-			     "  -h, --help  this text\n"
-			     "\n"
-			     "Example:\n"
-			     "  rsm show 0x400000\n";
+const char cmd_show_help[] =
+	"Usage: rsm show [--json] [NODE:]ID\n"
+	"\n"
+	"Prints all about one segment of this node: owner, access list, importers, the memory behind it.\n"
+	"Of a segment of another node: what a connection without any right tells.\n"
+	"\n"
+	"  -j, --json  as JSON, \"schema\": 1\n"
+	"  -h, --help  this text\n"
+	"\n"
+	"Example:\n"
+	"  rsm show 0x400000\n";
 
 /* The options that all three have; as_metrics is NULL where that is none. Returns -1 to go on, else the exit code. */
 static int parse(const struct tool_command *command, int argc, char **argv, bool *as_json, bool *as_metrics)
@@ -50,7 +49,7 @@ static int parse(const struct tool_command *command, int argc, char **argv, bool
 						{"metrics", no_argument, NULL, 'm'},
 						{"help", no_argument, NULL, 'h'},
 						{NULL, 0, NULL, 0}};
-	for (int option; (option = getopt_long(argc, argv, "jmh", options, NULL)) != -1;) {
+	for (int option; (option = getopt_long(argc, argv, ":jmh", options, NULL)) != -1;) {
 		if (option == 'h')
 			return tool_help(command);
 		if (option == 'j')
@@ -58,7 +57,7 @@ static int parse(const struct tool_command *command, int argc, char **argv, bool
 		else if (option == 'm' && as_metrics)
 			*as_metrics = true;
 		else
-			return tool_usage_option(command, argv);
+			return tool_usage_option(command, option, argv, options);
 	}
 	return -1;
 }
@@ -156,6 +155,11 @@ int cmd_ls(const struct tool_command *command, int argc, char **argv)
 		puts(text);
 	else
 		print_segments(json_object_get(tree, "segments"));
+	const char *note =
+		as_json || json_array_size(json_object_get(tree, "segments")) ? NULL : tool_private_note();
+	fflush(stdout); /* the table first */
+	if (note)
+		fprintf(stderr, "rsm: %s\n", note);
 	finish(text, tree);
 	return TOOL_OK;
 }
@@ -195,6 +199,8 @@ static int show_far(const struct tool_address *address, bool as_json)
 		json_dumpf(tree, stdout, JSON_COMPACT);
 	else
 		tool_render_object(json_object_get(tree, "segment"));
+	if (!as_json)
+		printf("%-22s %s\n", "access list", "known on its node only");
 	if (as_json)
 		putchar('\n');
 	json_decref(tree);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * rsm top: rates of segments and connections, from the counters that librsm shares: reading them asks the daemon for nothing
- * as long as the same processes have connections.
+ * as long as the same processes have connections. Which segments nobody imports only the daemon knows: where segments are
+ * shown it is asked with each reading.
  */
 #include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,38 +17,29 @@
 const char cmd_top_help[] =
 	"Usage: rsm top [OPTION]...\n"
 	"\n"
-	"Shows the connections of this node, or its segments, and what moves: put and get calls, bytes into "
-	"(IN) and out\n"
-	"of (OUT) the segment, the recent time of one call, signals, and calls that failed (their number so "
-	"far). With\n"
-	"--batch, or without a terminal, it prints tables instead.\n"
+	"Shows the connections of this node, or its segments, and what moves: put and get calls, bytes\n"
+	"into (IN) and out of (OUT) the segment, the recent time of one call, signals, and calls that\n"
+	"failed (their number so far). With --batch, or without a terminal, it prints tables instead.\n"
 	"\n"
 	"  -s, --sort COLUMN    by this one; numbers from the largest, names from the smallest; default in\n"
 	"  -r, --reverse        the other way round\n"
-	"  -S, --segments       a line for each segment instead of each connection\n"
-	"  -f, --filter TEXT    only segments whose name (NODE:ID) has TEXT in it\n"
-	"  -d, --delay SECONDS  between two readings, default 1\n"
+	"  -S, --segments       a line for each segment, also one that nobody imports, instead of each\n"
+	"                       connection\n"
+	"  -f, --filter TEXT    only segments whose name (NODE:ID) has TEXT in it; the line all sums those\n"
+	"  -i, --interval SECONDS\n"
+	"  -d, --delay SECONDS  between two readings, default 1; both are the same\n"
 	"  -b, --batch          print tables\n"
 	"  -n, --count N        with --batch: so many; default: until interrupted\n"
 	"  -j, --json           with --batch: each reading as one line of JSON, \"schema\": 1\n"
 	"  -h, --help           this text\n"
 	"\n"
 	"Columns to sort by: segment importer put get in out latency signals failures\n"
-	"Keys: q quit, < and > (or s) choose the column, r reverse, v segments or connections, p pause, / "
-	"filter by a\n"
-	"part of the segment's name, arrows and page keys scroll.\n"
+	"Keys: q quit, < and > (or s) choose the column, r reverse, v segments or connections, p pause,\n"
+	"/ filter by a part of the segment's name, arrows and page keys scroll.\n"
 	"\n"
 	"Example:\n"
 	"  rsm top --segments --sort out\n"
 	"  rsm top --batch -n 1 --json | jq '.lines[] | select(.failures > 0)'\n";
-
-static volatile sig_atomic_t interrupted;
-
-static void interrupt(int number)
-{
-	(void)number;
-	interrupted = 1;
-}
 
 static bool grow(struct top *top, size_t count)
 {
@@ -59,6 +50,33 @@ static bool grow(struct top *top, size_t count)
 	top->rows = rows;
 	top->capacity = capacity;
 	return true;
+}
+
+static int read_published(struct top *top)
+{
+	char *text;
+	size_t count = 0;
+	json_t *segment;
+	int code = rsmx_status("segments", 0, &text);
+	if (code != RSM_SUCCESS)
+		return code;
+	json_t *tree = json_loads(text, 0, NULL), *segments = json_object_get(tree, "segments");
+	struct top_line *published = calloc(json_array_size(segments) + 1, sizeof(*published));
+	json_array_foreach(segments, count, segment)
+	{
+		if (!published)
+			break;
+		published[count].node = (rsm_node_id_t)json_integer_value(json_object_get(segment, "node"));
+		published[count].segment =
+			(rsm_memseg_id_t)json_integer_value(json_object_get(segment, "id"));
+		published[count].length = (uint64_t)json_integer_value(json_object_get(segment, "length"));
+	}
+	if (!published || !top_model_publish(&top->model, published, count))
+		code = RSMERR_INSUFFICIENT_MEM;
+	free(published);
+	json_decref(tree);
+	free(text);
+	return code;
 }
 
 /* A view whose daemon is gone is given up; the next reading opens another one. */
@@ -81,19 +99,19 @@ int top_read(struct top *top)
 		return code;
 	}
 	count = count < top->capacity ? count : top->capacity;
-	return top_model_update(&top->model, top->rows, count, base_clock_ns()) ? RSM_SUCCESS
-										: RSMERR_INSUFFICIENT_MEM;
+	if (!top_model_update(&top->model, top->rows, count, base_clock_ns()))
+		return RSMERR_INSUFFICIENT_MEM;
+	return top->view.connections ? RSM_SUCCESS : read_published(top);
 }
 
 static void print_table(struct top *top)
 {
 	size_t count = top_model_view(&top->model, &top->view);
-	struct top_line totals = top->model.totals;
 	struct tool_table table = {0};
 	for (int i = 0; i < TOP_COLUMNS; i++)
 		tool_table_column(&table, top_titles[i], i > TOP_IMPORTER);
 	for (size_t n = 0; n <= count; n++) {
-		const struct top_line *line = n < count ? top->model.shown[n] : &totals;
+		const struct top_line *line = n < count ? top->model.shown[n] : &top->model.sum;
 		char(*row)[TOOL_TABLE_CELL] = tool_table_row(&table);
 		for (int i = 0; row && i < TOP_COLUMNS; i++)
 			top_cell_format(line, (enum top_column)i, row[i],
@@ -147,10 +165,9 @@ static int print_json(struct top *top)
 	json_t *lines = json_array();
 	for (size_t i = 0; i < count; i++)
 		json_array_append_new(lines, json_of_shown(top->model.shown[i], top->view.connections));
-	json_t *tree =
-		json_pack("{s:i, s:s, s:f, s:o, s:o}", "schema", 1, "view",
-			  top->view.connections ? "connections" : "segments", "interval_s",
-			  top->model.interval_s, "totals", json_of(&top->model.totals), "lines", lines);
+	json_t *tree = json_pack("{s:i, s:s, s:f, s:o, s:o}", "schema", 1, "view",
+				 top->view.connections ? "connections" : "segments", "interval_s",
+				 top->model.interval_s, "totals", json_of(&top->model.sum), "lines", lines);
 	if (!tree || json_dumpf(tree, stdout, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(9)) != 0)
 		return tool_fail("print the counters as JSON: out of memory");
 	putchar('\n');
@@ -163,11 +180,9 @@ static int run_batch(struct top *top, uint64_t count, bool as_json)
 {
 	const struct timespec rest = {.tv_sec = (time_t)(top->interval_ns / 1000000000u),
 				      .tv_nsec = (long)(top->interval_ns % 1000000000u)};
-	const struct sigaction action = {.sa_handler = interrupt};
 	int result = TOOL_OK;
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	for (uint64_t n = 0; result == TOOL_OK && !interrupted && !ferror(stdout); n++) {
+	tool_ends_take();
+	for (uint64_t n = 0; result == TOOL_OK && !tool_ends && !ferror(stdout); n++) {
 		int code = top_read(top);
 		if (code != RSM_SUCCESS)
 			return tool_fail_code(code, "read the counters");
@@ -180,7 +195,7 @@ static int run_batch(struct top *top, uint64_t count, bool as_json)
 		fflush(stdout);
 		if (count && n == count)
 			break;
-		nanosleep(&rest, NULL);
+		tool_ends_wait(NULL, &rest);
 	}
 	return result;
 }
@@ -206,16 +221,21 @@ static int run(struct top *top, bool batch, uint64_t count, bool as_json)
 
 int cmd_top(const struct tool_command *command, int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"sort", required_argument, NULL, 's'},  {"reverse", no_argument, NULL, 'r'},
-		{"segments", no_argument, NULL, 'S'},    {"filter", required_argument, NULL, 'f'},
-		{"delay", required_argument, NULL, 'd'}, {"batch", no_argument, NULL, 'b'},
-		{"count", required_argument, NULL, 'n'}, {"json", no_argument, NULL, 'j'},
-		{"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0}};
+	static const struct option options[] = {{"sort", required_argument, NULL, 's'},
+						{"reverse", no_argument, NULL, 'r'},
+						{"segments", no_argument, NULL, 'S'},
+						{"filter", required_argument, NULL, 'f'},
+						{"interval", required_argument, NULL, 'i'},
+						{"delay", required_argument, NULL, 'd'},
+						{"batch", no_argument, NULL, 'b'},
+						{"count", required_argument, NULL, 'n'},
+						{"json", no_argument, NULL, 'j'},
+						{"help", no_argument, NULL, 'h'},
+						{NULL, 0, NULL, 0}};
 	struct top top = {.view = {.connections = true, .sort = TOP_IN}, .interval_ns = 1000000000};
 	bool batch = false, as_json = false;
 	uint64_t count = 0;
-	for (int option; (option = getopt_long(argc, argv, "s:rSf:d:bn:jh", options, NULL)) != -1;) {
+	for (int option; (option = getopt_long(argc, argv, ":s:rSf:i:d:bn:jh", options, NULL)) != -1;) {
 		switch (option) {
 		case 's':
 			if (!top_column_parse(optarg, &top.view.sort))
@@ -232,6 +252,7 @@ int cmd_top(const struct tool_command *command, int argc, char **argv)
 				return tool_usage(command, "'%s' is longer than any segment's name", optarg);
 			strcpy(top.view.filter, optarg);
 			break;
+		case 'i':
 		case 'd':
 			if (!tool_parse_seconds(optarg, &top.interval_ns))
 				return tool_usage(command, "'%s' is not a number of seconds up to 3600",
@@ -251,7 +272,7 @@ int cmd_top(const struct tool_command *command, int argc, char **argv)
 		case 'h':
 			return tool_help(command);
 		default:
-			return tool_usage_option(command, argv);
+			return tool_usage_option(command, option, argv, options);
 		}
 	}
 	if (optind != argc)

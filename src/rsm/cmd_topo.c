@@ -36,13 +36,19 @@ static void draw_controller(const rsm_connections_t *controller, bool last)
 static void draw(const rsm_topology_t *topology)
 {
 	uint_t count = topology->topology_hdr.local_cntlr_count;
+	bool leads = false;
 	char heading[32];
 	snprintf(heading, sizeof(heading), "node %u", topology->topology_hdr.local_nodeid);
 	tool_heading(heading);
-	for (uint_t i = 0; i < count; i++)
+	for (uint_t i = 0; i < count; i++) {
 		draw_controller(topology->connections[i], i + 1 == count);
+		leads |= topology->connections[i]->hdr.remote_cntlr_count > 0;
+	}
 	if (count == 0)
 		puts("`-- no controller but loopback");
+	const char *note = leads ? NULL : tool_private_note();
+	if (note)
+		puts(note);
 }
 
 static json_t *peers(const rsm_connections_t *controller)
@@ -83,11 +89,11 @@ int cmd_topo(const struct tool_command *command, int argc, char **argv)
 	static const struct option options[] = {
 		{"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
 	bool as_json = false;
-	for (int option; (option = getopt_long(argc, argv, "jh", options, NULL)) != -1;) {
+	for (int option; (option = getopt_long(argc, argv, ":jh", options, NULL)) != -1;) {
 		if (option == 'h')
 			return tool_help(command);
 		if (option != 'j')
-			return tool_usage_option(command, argv);
+			return tool_usage_option(command, option, argv, options);
 		as_json = true;
 	}
 	if (optind != argc)

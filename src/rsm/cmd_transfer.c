@@ -78,7 +78,7 @@ static int parse(const struct tool_command *command, int argc, char **argv, cons
 		case 'h':
 			return tool_help(command);
 		default:
-			return tool_usage_option(command, argv);
+			return tool_usage_option(command, option, argv, longs);
 		}
 	}
 	if (optind + 1 != argc)
@@ -246,7 +246,7 @@ int cmd_get(const struct tool_command *command, int argc, char **argv)
 		{"output", required_argument, NULL, 'O'}, {"controller", required_argument, NULL, 'c'},
 		{"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
 	struct transfer transfer = {0};
-	int result = parse(command, argc, argv, "o:l:O:c:h", options, &transfer);
+	int result = parse(command, argc, argv, ":o:l:O:c:h", options, &transfer);
 	return result >= 0 ? result : transfer_run(&transfer, false);
 }
 
@@ -260,6 +260,6 @@ int cmd_put(const struct tool_command *command, int argc, char **argv)
 						{"help", no_argument, NULL, 'h'},
 						{NULL, 0, NULL, 0}};
 	struct transfer transfer = {0};
-	int result = parse(command, argc, argv, "o:l:I:sc:h", options, &transfer);
+	int result = parse(command, argc, argv, ":o:l:I:sc:h", options, &transfer);
 	return result >= 0 ? result : transfer_run(&transfer, true);
 }

@@ -6,28 +6,28 @@
 
 #include "rsm/tool.h"
 
-const char cmd_version_help[] = "Usage: rsm version [--json]\n"
-				"\n"
-				"Prints the releases of the library and of the daemon that this user talks "
-				"to. Starts a private daemon if\n"
-				"there is none; `rsm --version` touches nothing.\n"
-				"\n"
-				"  -j, --json  as JSON\n"
-				"  -h, --help  this text\n"
-				"\n"
-				"Example:\n"
-				"  rsm version --json | python3 -m json.tool\n";
+const char cmd_version_help[] =
+	"Usage: rsm version [--json]\n"
+	"\n"
+	"Prints the releases of the library and of the daemon that this user talks to. Starts a private\n"
+	"daemon if there is none; `rsm --version` touches nothing.\n"
+	"\n"
+	"  -j, --json  as JSON, \"schema\": 1\n"
+	"  -h, --help  this text\n"
+	"\n"
+	"Example:\n"
+	"  rsm version --json | python3 -m json.tool\n";
 
 int cmd_version(const struct tool_command *command, int argc, char **argv)
 {
 	static const struct option options[] = {
 		{"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
 	bool as_json = false;
-	for (int option; (option = getopt_long(argc, argv, "jh", options, NULL)) != -1;) {
+	for (int option; (option = getopt_long(argc, argv, ":jh", options, NULL)) != -1;) {
 		if (option == 'h')
 			return tool_help(command);
 		if (option != 'j')
-			return tool_usage_option(command, argv);
+			return tool_usage_option(command, option, argv, options);
 		as_json = true;
 	}
 	if (optind != argc)

@@ -4,7 +4,6 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,15 +15,13 @@
 #include "rsm/tool.h"
 
 #define LINES_MAX 65536u /* bytes that are read at once; a line is much shorter */
-#define STUCK_S   1      /* how long the rest may take to be printed */
 
 const char cmd_watch_help[] =
 	"Usage: rsm watch [OPTION]... [EVENT]...\n"
 	"\n"
-	"Prints what happens on this node from now on, a line each, until interrupted: clients, "
-	"publications, "
-	"connections,\n"
-	"paths to other nodes. With EVENT (several, or separated by commas) these only:\n"
+	"Prints what happens on this node from now on, a line each, until interrupted: clients,\n"
+	"publications, connections, paths to other nodes. With EVENT (several, or separated by commas)\n"
+	"these only:\n"
 	"  client client-gone publish republish unpublish connect refuse disconnect abort node-up node-down\n"
 	"When more happens than can be printed, \"lost\" tells how much is missing.\n"
 	"\n"
@@ -33,10 +30,8 @@ const char cmd_watch_help[] =
 	"  -j, --json             each as an object of JSON, \"schema\": 1\n"
 	"  -h, --help             this text\n"
 	"\n"
-	"Exit status: 0 interrupted, or COUNT events or SECONDS are over; 3 the daemon has gone; 5 SECONDS "
-	"are "
-	"over before\n"
-	"COUNT events.\n"
+	"Exit status: 0 interrupted, or COUNT events or SECONDS are over; 3 the daemon has gone; 5\n"
+	"SECONDS are over before COUNT events.\n"
 	"\n"
 	"Example:\n"
 	"  rsm watch publish,unpublish\n"
@@ -54,35 +49,6 @@ struct watch {
 	size_t length;
 	char lines[LINES_MAX + 1];
 };
-
-static volatile sig_atomic_t interrupted;
-
-static void interrupt(int number)
-{
-	(void)number;
-	interrupted = 1;
-	alarm(STUCK_S);
-}
-
-static void end(int number)
-{
-	(void)number;
-	_exit(TOOL_OK);
-}
-
-/* Interrupted it ends at once, or a little later where nobody takes what is still to be printed. */
-static void signals_take(sigset_t *ends)
-{
-	struct sigaction action = {.sa_handler = interrupt, .sa_flags = SA_RESTART};
-	sigemptyset(ends);
-	sigaddset(ends, SIGINT);
-	sigaddset(ends, SIGTERM);
-	action.sa_mask = *ends;
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	action.sa_handler = end;
-	sigaction(SIGALRM, &action, NULL);
-}
 
 /* ---- a line for people ---- */
 
@@ -214,35 +180,31 @@ static void take_lines(struct watch *watch)
 	memmove(watch->lines, start, watch->length);
 }
 
-/* Waits for more. False: the end, with the exit status. `ends` are blocked between the look and the wait: none is missed. */
-static bool await(const struct watch *watch, int fd, uint64_t until, const sigset_t *ends, int *result)
+/* Waits for more. False: the end, with the exit status. */
+static bool await(const struct watch *watch, int fd, uint64_t until, int *result)
 {
 	uint64_t now = base_clock_ns();
 	uint64_t left = until > now ? until - now : 0;
 	struct timespec limit = {.tv_sec = (time_t)(left / 1000000000u),
 				 .tv_nsec = (long)(left % 1000000000u)};
 	struct pollfd stream = {.fd = fd, .events = POLLIN};
-	sigset_t open;
-	sigprocmask(SIG_BLOCK, ends, &open);
-	int ready = interrupted ? -1 : ppoll(&stream, 1, watch->timeout_ns ? &limit : NULL, &open);
-	int error = errno;
-	sigprocmask(SIG_SETMASK, &open, NULL);
+	int ready = tool_ends_wait(&stream, watch->timeout_ns ? &limit : NULL);
 	*result = TOOL_OK;
 	if (ready == 0 && watch->count > 0) {
 		*result = TOOL_TIMED_OUT;
 		fprintf(stderr, "rsm: %" PRIu64 " of %" PRIu64 " events came in time\n", watch->seen,
 			watch->count);
-	} else if (ready < 0 && error != EINTR && !interrupted) {
-		*result = tool_fail_errno(error, "wait for events");
+	} else if (ready < 0 && errno != EINTR) {
+		*result = tool_fail_errno(errno, "wait for events");
 	}
 	return ready > 0;
 }
 
-static int follow(struct watch *watch, int fd, const sigset_t *ends)
+static int follow(struct watch *watch, int fd)
 {
 	uint64_t until = base_clock_ns() + watch->timeout_ns;
 	int result;
-	while (!is_over(watch) && await(watch, fd, until, ends, &result)) {
+	while (!is_over(watch) && await(watch, fd, until, &result)) {
 		ssize_t got = read(fd, watch->lines + watch->length, LINES_MAX - watch->length);
 		if (got <= 0) {
 			fflush(stdout);
@@ -259,16 +221,15 @@ static int follow(struct watch *watch, int fd, const sigset_t *ends)
 
 static int run(struct watch *watch)
 {
-	sigset_t ends;
 	int fd;
-	signals_take(&ends);
+	tool_ends_take();
 	int code = rsmx_watch(&fd);
 	if (code != RSM_SUCCESS)
 		return tool_fail_code(code, "watch the node's events");
 	if (!watch->json)
 		tool_heading("TIME          EVENT        SEGMENT             PID    UID  ACCESS  PROGRAM");
 	fflush(stdout);
-	int result = follow(watch, fd, &ends);
+	int result = follow(watch, fd);
 	close(fd);
 	return result;
 }
@@ -296,7 +257,7 @@ static int parse(const struct tool_command *command, int argc, char **argv, stru
 						{"json", no_argument, NULL, 'j'},
 						{"help", no_argument, NULL, 'h'},
 						{NULL, 0, NULL, 0}};
-	for (int option; (option = getopt_long(argc, argv, "c:t:jh", options, NULL)) != -1;) {
+	for (int option; (option = getopt_long(argc, argv, ":c:t:jh", options, NULL)) != -1;) {
 		if (option == 'h')
 			return tool_help(command);
 		if (option == 'j')
@@ -306,8 +267,8 @@ static int parse(const struct tool_command *command, int argc, char **argv, stru
 			return tool_usage(command, "'%s' is not a number of events", optarg);
 		else if (option == 't' && !tool_parse_seconds(optarg, &watch->timeout_ns))
 			return tool_usage(command, "'%s' is not a time in seconds", optarg);
-		else if (option == '?')
-			return tool_usage_option(command, argv);
+		else if (option == '?' || option == ':')
+			return tool_usage_option(command, option, argv, options);
 	}
 	watch->all = optind == argc;
 	for (int i = optind; i < argc; i++) {
@@ -322,10 +283,9 @@ static int parse(const struct tool_command *command, int argc, char **argv, stru
 int cmd_watch(const struct tool_command *command, int argc, char **argv)
 {
 	static struct watch watch; /* large */
-	const char *no_color = getenv("NO_COLOR");
 	int result = parse(command, argc, argv, &watch);
 	if (result >= 0)
 		return result;
-	watch.colour = isatty(STDOUT_FILENO) && (!no_color || !*no_color);
+	watch.colour = tool_coloured();
 	return run(&watch);
 }

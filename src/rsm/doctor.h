@@ -29,6 +29,7 @@ void doctor_advise(struct doctor *doctor, const char *format, ...) __attribute__
 void doctor_host(struct doctor *doctor);
 void doctor_memory(struct doctor *doctor);
 void doctor_daemon(struct doctor *doctor);
+void doctor_processors(struct doctor *doctor);
 void doctor_cluster(struct doctor *doctor);
 void doctor_place(struct doctor *doctor);
 

@@ -26,7 +26,8 @@ static bool is_newer(const struct doctor *doctor, const char *path)
 
 static void check_file(struct doctor *doctor)
 {
-	char program[PATH_MAX], checked[] = "--check", option[] = "--config", output[1024], file[PATH_MAX];
+	char program[PATH_MAX], checked[] = "--check", option[] = "--config", output[4096], said[1024],
+				file[PATH_MAX];
 	const json_t *files = json_object_get(doctor->config, "files");
 	if (!tool_program_find(program, sizeof(program))) {
 		doctor_say(doctor, DOCTOR_NOTE, "configuration",
@@ -40,8 +41,7 @@ static void check_file(struct doctor *doctor)
 	bool named = first && !strstr(first, ".d/");
 	char *arguments[] = {program, checked, named ? option : NULL, named ? file : NULL, NULL};
 	int status = tool_program_run(arguments, output, sizeof(output));
-	const char *said = strncmp(output, "rsmd: ", 6) == 0 ? output + 6 : output;
-	output[strcspn(output, "\n")] = '\0';
+	tool_program_checked(status < 0 ? "" : output, NULL, said, sizeof(said));
 	bool newer = false;
 	for (size_t i = 0; i < json_array_size(files); i++)
 		newer |= is_newer(doctor, json_string_value(json_array_get(files, i)));

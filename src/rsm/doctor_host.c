@@ -154,7 +154,7 @@ static int own_processors(void)
 /* What is idle is asked over LOOK_MS: for those who wonder why spinning or beats are slow. */
 #define LOOK_MS 200
 
-static void check_processors(struct doctor *doctor)
+void doctor_processors(struct doctor *doctor)
 {
 	struct timespec pause = {.tv_nsec = LOOK_MS * 1000000L};
 	uint64_t busy, idle, busy_then, idle_then;
@@ -175,7 +175,7 @@ static void check_processors(struct doctor *doctor)
 			   online);
 		doctor_advise(doctor,
 			      "give the programs that talk to each other a processor each (taskset, cpuset)");
-	} else if (free_ones < 1) {
+	} else if (free_ones < 1 && !doctor_number(doctor->status, "private", 0)) {
 		doctor_say(doctor, DOCTOR_NOTE, "processors",
 			   "%d may be used, and they are busy (%.1f of %ld idle): who waits by spinning "
 			   "takes time from "
@@ -196,5 +196,4 @@ void doctor_host(struct doctor *doctor)
 	check_locked(doctor);
 	check_userfaultfd(doctor);
 	check_memfd(doctor);
-	check_processors(doctor);
 }

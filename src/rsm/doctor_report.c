@@ -46,6 +46,11 @@ static void print_wrapped(const char *text)
 	putchar('\n');
 }
 
+static const char *plural(unsigned count)
+{
+	return count == 1 ? "" : "s";
+}
+
 static void print_checks(const struct doctor *doctor)
 {
 	for (size_t i = 0; i < json_array_size(doctor->checks); i++) {
@@ -61,8 +66,9 @@ static void print_checks(const struct doctor *doctor)
 		}
 	}
 	const unsigned *counts = doctor->counts;
-	printf("\n%u ok, %u notes, %u warnings, %u problems\n", counts[DOCTOR_OK], counts[DOCTOR_NOTE],
-	       counts[DOCTOR_WARNING], counts[DOCTOR_PROBLEM]);
+	printf("\n%u ok, %u note%s, %u warning%s, %u problem%s\n", counts[DOCTOR_OK], counts[DOCTOR_NOTE],
+	       plural(counts[DOCTOR_NOTE]), counts[DOCTOR_WARNING], plural(counts[DOCTOR_WARNING]),
+	       counts[DOCTOR_PROBLEM], plural(counts[DOCTOR_PROBLEM]));
 }
 
 /*

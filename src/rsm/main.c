@@ -29,6 +29,8 @@ static const struct tool_command commands[] = {
 static void help(FILE *stream)
 {
 	fputs("Usage: rsm COMMAND [OPTION]...\n"
+	      "       rsm help [COMMAND]\n"
+	      "       rsm --version\n"
 	      "\n"
 	      "Looks at remote shared memory segments, moves data to and from them, measures.\n"
 	      "\n",
@@ -36,16 +38,14 @@ static void help(FILE *stream)
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		fprintf(stream, "  %-8s  %s\n", commands[i].name, commands[i].summary);
 	fputs("\n"
-	      "A segment is named NODE:ID, or ID alone on the local node: 1:0x400000. A controller that "
-	      "leads to "
-	      "the node\n"
-	      "is found, or named by --controller. Sizes take k, M, G, T or KiB, MiB, GiB, TiB, all powers "
-	      "of two.\n"
+	      "A segment is named NODE:ID, or ID alone on the local node: 1:0x400000. A controller that\n"
+	      "leads to the node is found, or named by --controller. Sizes take k, M, G, T or KiB, MiB, "
+	      "GiB,\n"
+	      "TiB, all powers of two.\n"
 	      "`rsm COMMAND --help` tells more, with an example.\n"
 	      "\n"
-	      "Exit status: 0 fine, 1 failed, 2 wrong usage, 3 no daemon, 4 refused by the access list, 5 "
-	      "timed out\n"
-	      "or node not reachable.\n"
+	      "Exit status: 0 fine, 1 failed, 2 wrong usage, 3 no daemon, 4 refused by the access list,\n"
+	      "5 timed out or node not reachable.\n"
 	      "Environment: RSM_SOCKET names the daemon's socket; NO_COLOR turns colours off.\n",
 	      stream);
 }
@@ -63,11 +63,14 @@ static int flushed(int result)
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : NULL;
-	if (name && (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0)) {
+	bool helps =
+		name && (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0);
+	if (helps && argc == 2) {
 		help(stdout);
 		return flushed(TOOL_OK);
 	}
-	if (name && strcmp(name, "--version") == 0) {
+	name = helps ? argv[2] : name;
+	if (name && (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0)) {
 		puts("rsm " RSM_RELEASE);
 		return flushed(TOOL_OK);
 	}
@@ -78,10 +81,13 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		if (strcmp(name, commands[i].name) != 0)
 			continue;
+		if (helps)
+			return flushed(tool_help(&commands[i]));
 		opterr = 0; /* the commands word their own messages */
 		return flushed(commands[i].run(&commands[i], argc - 1, argv + 1));
 	}
-	const char *nearest = tool_nearest(name, commands, sizeof(commands) / sizeof(commands[0]));
+	const char *nearest =
+		tool_nearest(name, commands, sizeof(commands[0]), sizeof(commands) / sizeof(commands[0]));
 	fprintf(stderr, "rsm: unknown command '%s'%s%s%s; `rsm --help` lists them\n", name,
 		nearest ? ", perhaps '" : "", nearest ? nearest : "", nearest ? "'" : "");
 	return TOOL_USAGE;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Which command a mistyped word may mean. */
+/* Which command or option a mistyped word may mean. */
 #include <string.h>
 
 #include "rsm/tool.h"
 
-#define WORD_MAX 16u /* longer words mean no command */
+#define WORD_MAX 20u /* longer words mean none */
 
 /* How many letters have to be left out, put in, exchanged, or swapped with their neighbour. */
 static unsigned distance(const char *left, const char *right)
@@ -31,19 +31,20 @@ static unsigned distance(const char *left, const char *right)
 	return rows[height][width];
 }
 
-const char *tool_nearest(const char *word, const struct tool_command *commands, size_t count)
+const char *tool_nearest(const char *word, const void *first, size_t stride, size_t count)
 {
 	const char *nearest = NULL;
 	unsigned least = strlen(word) > 3 ? 3 : 2; /* one letter less is allowed */
 	for (size_t i = 0; i < count; i++) {
-		unsigned now = distance(word, commands[i].name);
-		bool begins = strlen(word) > 1 && strncmp(word, commands[i].name, strlen(word)) == 0;
+		const char *name = *(const char *const *)((const char *)first + i * stride);
+		unsigned now = distance(word, name);
+		bool begins = strlen(word) > 1 && strncmp(word, name, strlen(word)) == 0;
 		if (begins)
 			now = 1;
 		if (now >= least)
 			continue;
 		least = now;
-		nearest = commands[i].name;
+		nearest = name;
 	}
 	return nearest;
 }

@@ -17,6 +17,7 @@ struct perf_job {
 	struct perf_batch batch;
 	json_t *tree, *earlier; /* owned */
 	bool compare;           /* in any run */
+	bool begun;             /* the table has its headings */
 };
 
 /* The first two CPUs that this process may use; one CPU: nothing is pinned. */
@@ -196,6 +197,9 @@ static int run_perf(struct perf_options *options, struct perf_job *job)
 	if (options->cpus[0] >= 0 && !perf_pin(options->cpus[0]))
 		return tool_fail_errno(errno, "run on CPU %d", options->cpus[0]);
 	int result = prepare(&run, options);
+	if (result == TOOL_OK && !job->begun && !job->options.json)
+		perf_report_begin(job->compare);
+	job->begun = true;
 	if (result == TOOL_OK)
 		result = measure_all(&run, options, job);
 	/* The connection first, so that the peer's segment is withdrawn with nobody on it. */
@@ -253,8 +257,6 @@ static int measure(struct perf_job *job)
 		return tool_fail_code(code, "talk to rsmd");
 	if (!job->tree)
 		return tool_fail("out of memory for results");
-	if (!options->json)
-		perf_report_begin(job->compare);
 	for (size_t i = 0; i < count && result == TOOL_OK; i++)
 		result = run_perf(options->batch ? &job->batch.runs[i] : options, job);
 	if (result == TOOL_OK && json_array_size(json_object_get(job->tree, "results")) == 0)
@@ -295,12 +297,20 @@ static int run_job(struct perf_job *job, const struct tool_command *command)
 	return result;
 }
 
-static int list_tests(void)
+static int list_tests(bool as_json)
 {
 	const struct perf_test *test;
-	for (size_t i = 0; (test = perf_select_at(i)); i++)
-		printf("%-12s  %s\n", test->name, test->title);
-	return TOOL_OK;
+	json_t *tests = json_array();
+	for (size_t i = 0; (test = perf_select_at(i)); i++) {
+		json_array_append_new(tests,
+				      json_pack("{s:s, s:s}", "test", test->name, "title", test->title));
+		if (!as_json)
+			printf("%-12s  %s\n", test->name, test->title);
+	}
+	json_t *tree = json_pack("{s:i, s:o}", "schema", 1, "tests", tests);
+	int result = as_json ? perf_json_print(tree) : TOOL_OK;
+	json_decref(tree);
+	return result;
 }
 
 int cmd_perf(const struct tool_command *command, int argc, char **argv)
@@ -316,7 +326,7 @@ int cmd_perf(const struct tool_command *command, int argc, char **argv)
 	if (job.options.help)
 		return tool_help(command);
 	if (job.options.list)
-		return list_tests();
+		return list_tests(job.options.json);
 	if (job.options.address && !tool_parse_address(job.options.address, &address))
 		return tool_usage(command, "'%s' is not a segment such as 1:0x400000", job.options.address);
 	result = run_job(&job, command);

@@ -33,6 +33,7 @@ int perf_plot_run(int script, int output, const char *file)
 	posix_spawn_file_actions_t actions;
 	pid_t pid;
 	int status = -1;
+	setenv("LC_ALL", "C.UTF-8", 1); /* what it draws is UTF-8, and it says so where the locale is not */
 	if (!path)
 		return tool_fail("draw %s: gnuplot is not in PATH", file);
 	int error = posix_spawn_file_actions_init(&actions);

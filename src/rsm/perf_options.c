@@ -11,21 +11,18 @@
 const char cmd_perf_help[] =
 	"Usage: rsm perf [OPTION]... [[NODE:]ID]\n"
 	"\n"
-	"Measures latency, rate and bandwidth. Without an address it starts a peer process of its own and "
-	"measures against\n"
-	"that; with one, against that segment: get and connect always, put only with --write. The segment "
-	"may be another\n"
-	"node's, such as one of `rsm export` there: its process takes no part. Tests that need a peer of "
-	"their own are left\n"
-	"out then.\n"
+	"Measures latency, rate and bandwidth. Without an address it starts a peer process of its own and\n"
+	"measures against that; with one, against that segment: get and connect always, put only with\n"
+	"--write. The segment may be another node's, such as one of `rsm export` there: its process takes\n"
+	"no part. Tests that need a peer of their own are left out then.\n"
 	"\n"
 	"What is measured:\n"
 	"  -t, --tests NAME[,..]   only these; --list shows all\n"
 	"  -l, --list              list the tests\n"
 	"  -s, --sizes SIZE[,..]   for the tests that take sizes\n"
 	"  -a, --all               all powers of two up to the segment's size; 64 MiB against an own peer\n"
-	"  -b, --batch FILE        a run for each line of FILE, whose words are options as here; - is "
-	"standard input\n"
+	"  -b, --batch FILE        a run for each line of FILE, whose words are options as here; - is\n"
+	"                          standard input\n"
 	"  -w, --write             allow puts to a segment that was named (its contents are put back)\n"
 	"      --controller NAME   default: one that leads to NODE\n"
 	"  -f, --from FILE         show results that --json wrote earlier, measure nothing\n"
@@ -34,22 +31,21 @@ const char cmd_perf_help[] =
 	"  -D, --duration SECONDS  time of one row, default 0.2\n"
 	"  -W, --warm-up SECONDS   before the first sample; default: until a batch takes 2 us\n"
 	"  -c, --cpus CPU,CPU      where this process and its peer run; default the first two allowed\n"
-	"  -C, --compare           run the raw limit (memcpy, store and fence, futex) in turns, print the "
-	"ratio. It is one of\n"
-	"                          this host's memory; the limit of a network needs a program at its other "
-	"end: make bench\n"
+	"  -C, --compare           run the raw limit (memcpy, store and fence, futex) in turns, print the\n"
+	"                          ratio. It is one of this host's memory; the limit of a network needs a\n"
+	"                          program at its other end: make bench\n"
 	"How it is shown:\n"
 	"  -j, --json              as JSON, \"schema\": 1, with the facts of the machine\n"
 	"  -H, --histogram         bars of the samples below each row; the last one is all above p99.9\n"
-	"      --plot FILE.svg     draw curves over size, else the latency's distribution; or FILE.png (by "
-	"gnuplot)\n"
+	"      --plot FILE.svg     draw curves over size, else the latency's distribution; or FILE.png\n"
+	"                          (by gnuplot)\n"
 	"      --baseline FILE     tell what changed since FILE was written by --json on the same machine\n"
 	"      --force             compare with another machine's\n"
 	"  -h, --help              this text\n"
 	"\n"
-	"Times are per operation, means of batches of at least 2 us after a warm-up; speed is taken from the "
-	"median.\n"
-	"RATIO is librsm's median time over the raw one: 1.00 is the limit, smaller is better.\n"
+	"Times are per operation, means of batches of at least 2 us after a warm-up; speed is taken from\n"
+	"the median. RATIO is librsm's median time over the raw one: 1.00 is the limit, smaller is\n"
+	"better.\n"
 	"\n"
 	"Example:\n"
 	"  rsm perf --compare -t put-bw,get-bw -s 4k,64k,1M\n"
@@ -58,7 +54,7 @@ const char cmd_perf_help[] =
 
 enum { CONTROLLER = 256, PLOT, BASELINE, FORCE };
 
-static const char short_options[] = "t:s:ab:f:n:D:W:c:CwljHh";
+static const char short_options[] = ":t:s:ab:f:n:D:W:c:CwljHh";
 static const struct option long_options[] = {{"tests", required_argument, NULL, 't'},
 					     {"sizes", required_argument, NULL, 's'},
 					     {"all", no_argument, NULL, 'a'},
@@ -229,8 +225,8 @@ int perf_options_parse(const struct tool_command *command, int argc, char **argv
 {
 	optind = 0; /* from the beginning: a batch has many lines */
 	for (int option; (option = getopt_long(argc, argv, short_options, long_options, NULL)) != -1;) {
-		if (option == '?')
-			return tool_usage_option(command, argv);
+		if (option == '?' || option == ':')
+			return tool_usage_option(command, option, argv, long_options);
 		if (options->line && is_of_the_run(option))
 			return tool_usage(command,
 					  "-b, -f, -l, -j, -H, --plot, --baseline, --force and -h are "

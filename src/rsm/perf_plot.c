@@ -7,6 +7,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,18 +28,32 @@ static bool ends_with(const char *text, const char *end)
 	return length > tail && strcmp(text + length - tail, end) == 0;
 }
 
+/* Before anything is measured: whether the picture can be written there. */
+static int check_place(const char *file)
+{
+	struct stat st;
+	const char *slash = strrchr(file, '/');
+	int length = slash ? (int)(slash - file) + 1 : 1;
+	char directory[PATH_MAX];
+	snprintf(directory, sizeof(directory), "%.*s", length, slash ? file : ".");
+	int error = access(directory, W_OK | X_OK)                ? errno
+		    : stat(file, &st) == 0 && S_ISDIR(st.st_mode) ? EISDIR
+								  : 0;
+	return error ? tool_fail_errno(error, "write %s", file) : TOOL_OK;
+}
+
 int perf_plot_check(const char *file)
 {
 	if (!ends_with(file, ".svg") && !ends_with(file, ".png")) {
 		fprintf(stderr, "rsm perf: --plot draws FILE.svg or FILE.png, '%s' is neither\n", file);
 		return TOOL_USAGE;
 	}
-	return perf_plot_find()
-		       ? TOOL_OK
-		       : tool_fail("draw %s: gnuplot is not in PATH; Debian has it in the package "
-				   "gnuplot-nox. --json keeps the results, and --from FILE --plot draws "
-				   "them later",
-				   file);
+	if (!perf_plot_find())
+		return tool_fail("draw %s: gnuplot is not in PATH; Debian has it in the package "
+				 "gnuplot-nox. --json keeps the results, and --from FILE --plot draws "
+				 "them later",
+				 file);
+	return check_place(file);
 }
 
 static void put_text(FILE *script, const char *text)

@@ -198,8 +198,8 @@ int perf_serve(const char *what)
 	if (sscanf(what, "%d,%d,%zu,%d", &server.socket, &memory, &server.room, &cpu) != 4)
 		return tool_fail(
 			"--serve is how `rsm perf` starts its own peer; it takes SOCKET,MEMORY,ROOM,CPU");
-	if (cpu >= 0)
-		perf_pin(cpu);
+	if (cpu >= 0 && !perf_pin(cpu))
+		return tool_fail_errno(errno, "run the peer on CPU %d", cpu);
 	size_t length = PERF_DATA + server.room;
 	server.raw = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
 	if (server.raw == MAP_FAILED)

@@ -62,3 +62,15 @@ int tool_program_run(char *const *arguments, char *output, size_t size)
 	errno = error;
 	return error ? -1 : WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
+
+void tool_program_checked(const char *output, json_t *files, char *complaint, size_t size)
+{
+	snprintf(complaint, size, "%s", "");
+	for (const char *line = output; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+		int length = (int)strcspn(line, "\n");
+		if (strncmp(line, "read ", 5) == 0)
+			json_array_append_new(files, json_stringn(line + 5, (size_t)length - 5));
+		else if (strncmp(line, "rsmd: ", 6) == 0 && !*complaint)
+			snprintf(complaint, size, "%.*s", length - 6, line + 6);
+	}
+}

@@ -19,7 +19,7 @@ void tool_progress_begin(struct tool_progress *progress, uint64_t total)
 	*progress = (struct tool_progress){
 		.total = total,
 		.start = base_clock_ns(),
-		.terminal = isatty(STDERR_FILENO),
+		.terminal = tool_terminal(STDERR_FILENO),
 	};
 }
 

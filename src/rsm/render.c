@@ -34,16 +34,31 @@ static bool is_bytes(const char *key)
 	return strstr(key, "bytes") || strcmp(key, "length") == 0 || strstr(key, "memory");
 }
 
+/* Keys that people would not use. Their values are times. */
+static const char *const ages[][2] = {{"uptime_s", "up for"}, {"published_s", "published for"}};
+
+static bool is_age(const char *key)
+{
+	for (size_t i = 0; i < sizeof(ages) / sizeof(ages[0]); i++)
+		if (strcmp(key, ages[i][0]) == 0)
+			return true;
+	return false;
+}
+
 void tool_render_value(char *text, size_t size, const char *key, const json_t *value)
 {
 	if (json_is_string(value)) {
 		base_text_clean(text, size, json_string_value(value)); /* names come from other users */
 	} else if (json_is_integer(value)) {
 		json_int_t number = json_integer_value(value);
-		if (is_bytes(key) && number > 0)
+		if (strcmp(key, "max_exported_bytes") == 0 && number == 0)
+			snprintf(text, size, "no limit");
+		else if (is_bytes(key) && number > 0)
 			tool_format_size(text, size, (uint64_t)number);
 		else
 			snprintf(text, size, "%" JSON_INTEGER_FORMAT, number);
+	} else if (json_is_number(value) && is_age(key)) {
+		tool_format_age(text, size, json_number_value(value));
 	} else if (json_is_real(value)) {
 		snprintf(text, size, "%.3f", json_real_value(value));
 	} else if (json_is_boolean(value)) {
@@ -56,6 +71,9 @@ void tool_render_value(char *text, size_t size, const char *key, const json_t *v
 static void readable_key(char *text, size_t size, const char *key)
 {
 	snprintf(text, size, "%s", key);
+	for (size_t i = 0; i < sizeof(ages) / sizeof(ages[0]); i++)
+		if (strcmp(key, ages[i][0]) == 0)
+			snprintf(text, size, "%s", ages[i][1]);
 	for (char *at = text; *at; at++)
 		*at = *at == '_' ? ' ' : *at;
 }

@@ -46,9 +46,33 @@ int tool_usage(const struct tool_command *command, const char *format, ...)
 	return TOOL_USAGE;
 }
 
-int tool_usage_option(const struct tool_command *command, char **argv)
+static int unknown_option(const struct tool_command *command, const char *word, const struct option *options)
 {
-	return tool_usage(command, "option '%s' is unknown or lacks its argument", argv[optind - 1]);
+	char name[64];
+	size_t count = 0;
+	while (options[count].name)
+		count++;
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(word + 2, "="), word + 2);
+	const char *nearest = tool_nearest(name, options, sizeof(*options), count);
+	return tool_usage(command, "option '--%s' is unknown%s%s%s", name, nearest ? ", perhaps '--" : "",
+			  nearest ? nearest : "", nearest ? "'" : "");
+}
+
+/* getopt has moved on from a long option, but not from a letter among others: that one is known from optopt. */
+int tool_usage_option(const struct tool_command *command, int option, char **argv,
+		      const struct option *options)
+{
+	const char *word = argv[optind - 1];
+	bool is_long = strncmp(word, "--", 2) == 0;
+	for (const struct option *known = options; known->name; known++)
+		if (optopt && known->val == optopt && option == '?' && is_long && strchr(word, '='))
+			return tool_usage(command, "option '--%s' takes no argument", known->name);
+	if (option == ':' && is_long)
+		return tool_usage(command, "option '%s' lacks its argument", word);
+	if (option == ':')
+		return tool_usage(command, "option '-%c' lacks its argument", optopt);
+	return optopt ? tool_usage(command, "option '-%c' is unknown", optopt)
+		      : unknown_option(command, word, options);
 }
 
 __attribute__((format(printf, 1, 0))) static void begin(const char *format, va_list arguments)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The topology as a table of ways: which controller of this node leads to another node. */
+/* The topology as a table of ways: which controller of this node leads to another node, or why none does. */
 #include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -44,4 +45,30 @@ bool tool_route_find(const rsm_topology_t *topology, rsm_node_id_t node, const c
 		}
 	}
 	return found;
+}
+
+const char *tool_private_note(void)
+{
+	static char note[160];
+	char *text;
+	if (rsmx_status("status", 0, &text) != RSM_SUCCESS)
+		return NULL;
+	json_t *status = json_loads(text, 0, NULL);
+	bool private = json_is_true(json_object_get(status, "private"));
+	snprintf(note, sizeof(note),
+		 "a private daemon (pid %" JSON_INTEGER_FORMAT
+		 ") answers; it has no part in a cluster: is the "
+		 "system's rsmd running (rsm doctor)?",
+		 json_integer_value(json_object_get(status, "pid")));
+	json_decref(status);
+	free(text);
+	return private ? note : NULL;
+}
+
+int tool_route_none(rsm_node_id_t local, rsm_node_id_t node)
+{
+	const char *note = tool_private_note();
+	tool_fail("no controller of node %u leads to node %u; %s", local, node,
+		  note ? note : "`rsm topo` shows which ones lead where");
+	return TOOL_TIMED_OUT;
 }

@@ -50,9 +50,7 @@ static int take_route(struct tool_session *session, rsm_node_id_t node)
 	bool found = tool_route_find(topology, node, NULL, &route);
 	rsm_free_interconnect_topology(topology);
 	if (!found)
-		return tool_fail(
-			"no controller of node %u leads to node %u; `rsm topo` shows which ones lead where",
-			session->node, node);
+		return tool_route_none(session->node, node);
 	return open_controller(session, route.controller);
 }
 
@@ -70,7 +68,7 @@ int tool_session_connect(struct tool_session *session, const struct tool_address
 	if (code != RSM_SUCCESS) {
 		int result = tool_fail_code(code, "connect to %u:0x%x", node, address->id);
 		/* loopback says the same of another node as of a missing daemon */
-		return result == TOOL_NO_DAEMON && node != session->node ? TOOL_FAILED : result;
+		return result == TOOL_NO_DAEMON && node != session->node ? TOOL_TIMED_OUT : result;
 	}
 	rsmx_segment_info_t info = {.size = sizeof(info)};
 	code = rsmx_segment_info(session->import, &info);

@@ -7,11 +7,17 @@
 
 #include "rsm/tool.h"
 
+bool tool_terminal(int fd)
+{
+	const char *term = getenv("TERM");
+	return isatty(fd) && !(term && strcmp(term, "dumb") == 0);
+}
+
 /* Bold, where a person looks at a terminal and has nothing against it (no-color.org). */
 bool tool_coloured(void)
 {
 	const char *no_color = getenv("NO_COLOR");
-	return isatty(STDOUT_FILENO) && !(no_color && *no_color);
+	return tool_terminal(STDOUT_FILENO) && !(no_color && *no_color);
 }
 
 void tool_heading(const char *text)
@@ -29,6 +35,18 @@ void tool_format_size(char *text, size_t size, uint64_t bytes)
 		unit++;
 	}
 	snprintf(text, size, value == (double)(uint64_t)value ? "%.0f %s" : "%.1f %s", value, units[unit]);
+}
+
+void tool_format_age(char *text, size_t size, double seconds)
+{
+	if (seconds < 120)
+		snprintf(text, size, "%.0f s", seconds);
+	else if (seconds < 7200)
+		snprintf(text, size, "%.0f min", seconds / 60);
+	else if (seconds < 172800)
+		snprintf(text, size, "%.0f h", seconds / 3600);
+	else
+		snprintf(text, size, "%.0f d", seconds / 86400);
 }
 
 void tool_table_column(struct tool_table *table, const char *title, bool right)

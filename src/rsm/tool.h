@@ -6,9 +6,11 @@
 #ifndef RSM_TOOL_H
 #define RSM_TOOL_H
 
+#include <getopt.h>
 #include <jansson.h>
 #include <rsm/ext.h>
 #include <rsmapi.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -56,7 +58,9 @@ extern const char cmd_status_help[], cmd_ls_help[], cmd_show_help[], cmd_nodes_h
 int tool_help(const struct tool_command *command);
 int tool_usage(const struct tool_command *command, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
-int tool_usage_option(const struct tool_command *command, char **argv); /* after getopt_long returned '?' */
+/* After getopt_long returned '?' or, as its short options begin with a colon, ':'. */
+int tool_usage_option(const struct tool_command *command, int option, char **argv,
+		      const struct option *options);
 int tool_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int tool_fail_errno(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int tool_fail_code(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -88,6 +92,10 @@ bool tool_route_find(const rsm_topology_t *topology, rsm_node_id_t node, const c
 /* Whether `wanted`, as a person wrote it, means that controller: "TCP" is tcp0. */
 bool tool_route_is(const char *controller, const char *wanted);
 const char *tool_route_state(uint_t state);
+/* Tells that none leads there, with a guess at why. */
+int tool_route_none(rsm_node_id_t local, rsm_node_id_t node);
+/* "a private daemon (pid N) answers; ...": why others are not seen. NULL: the system's one answers, or none. */
+const char *tool_private_note(void);
 
 /* session.c: a controller, and at most one import on it. Ended by tool_session_close in every case. */
 struct tool_session {
@@ -125,9 +133,22 @@ void tool_render_value(char *text, size_t size, const char *key, const json_t *v
  */
 bool tool_program_find(char *path, size_t size);
 int tool_program_run(char *const *arguments, char *output, size_t size);
+/* Out of what `rsmd --check` said: the first complaint, "" if there is none; the files that it read are added to the list. */
+void tool_program_checked(const char *output, json_t *files, char *complaint, size_t size);
 
-/* nearest.c: the name that is meant by a mistyped one, or NULL. */
-const char *tool_nearest(const char *word, const struct tool_command *commands, size_t count);
+/*
+ * ends.c: for what goes on until SIGINT or SIGTERM. It ends at once then, or a little later with success where nobody takes
+ * what is still to be printed.
+ */
+struct pollfd;
+struct timespec;
+extern volatile sig_atomic_t tool_ends;
+void tool_ends_take(void);
+/* Waits for `stream` (NULL: for nothing) or the time. As ppoll; -1 with EINTR when an end came, before the wait or in it. */
+int tool_ends_wait(struct pollfd *stream, const struct timespec *limit);
+
+/* nearest.c: the name that is meant by a mistyped one, or NULL. Of `count` structs of `stride` bytes that begin with their name. */
+const char *tool_nearest(const char *word, const void *first, size_t stride, size_t count);
 
 /* table.c: columns as wide as their widest cell; the last one is cut at 100 columns. */
 #define TOOL_TABLE_COLUMNS 12
@@ -146,9 +167,12 @@ void tool_table_column(struct tool_table *table, const char *title, bool right);
 char (*tool_table_row(struct tool_table *table))[TOOL_TABLE_CELL];
 void tool_table_print(const struct tool_table *table);
 void tool_table_clear(struct tool_table *table);
-bool tool_coloured(void); /* standard output is a terminal, and NO_COLOR is not set */
+bool tool_terminal(int fd); /* one that can more than show characters: TERM is not dumb */
+bool tool_coloured(void);   /* standard output is one, and NO_COLOR is not set */
 void tool_heading(const char *text);
 void tool_format_size(char *text, size_t size, uint64_t bytes);
+/* 3 s, 12 min, 5 h, 8 d: one unit is enough to judge by. */
+void tool_format_age(char *text, size_t size, double seconds);
 
 /* progress.c: one line on a terminal's standard error for a transfer that is large or takes long. */
 struct tool_progress {

@@ -45,7 +45,9 @@ struct top_line {
 struct top_model {
 	struct top_line *connections, *segments; /* by id; owned */
 	size_t connection_count, segment_count;
-	struct top_line totals;
+	size_t idle_count;      /* of the segments: those that nobody imports */
+	struct top_line totals; /* of all connections */
+	struct top_line sum;    /* of what the newest view shows; without a history */
 	uint64_t read_ns;
 	double interval_s;             /* between the last two readings; 0: there was one only, rates are 0 */
 	const struct top_line **shown; /* the newest answer of top_model_view; owned */
@@ -60,6 +62,8 @@ struct top_view {
 
 /* top_model.c. update: a reading that was taken at `now_ns`. False: no memory, the model stays as it was. */
 bool top_model_update(struct top_model *model, const rsmx_counter_t *rows, size_t count, uint64_t now_ns);
+/* Published segments, by node and segment, which nobody imports perhaps: those that have no line get one. False: no memory. */
+bool top_model_publish(struct top_model *model, const struct top_line *published, size_t count);
 /* What is to be shown, in its order; valid until the next call of either. Returns how many. */
 size_t top_model_view(struct top_model *model, const struct top_view *view);
 void top_model_clear(struct top_model *model);

@@ -121,6 +121,11 @@ static const struct top_line *find(const struct top_line *lines, size_t count, u
 	return count ? bsearch(&wanted, lines, count, sizeof(*lines), by_id) : NULL;
 }
 
+static uint64_t segment_id(const struct top_line *line)
+{
+	return (uint64_t)line->node << 32 | line->segment;
+}
+
 /* `sorted`: the connections by segment. Returns how many segments there are. */
 static size_t sum_segments(const struct top_model *before, const struct top_line *const *sorted, size_t count,
 			   struct top_line *segments)
@@ -130,7 +135,7 @@ static size_t sum_segments(const struct top_model *before, const struct top_line
 		struct top_line *sum = &segments[found++];
 		struct latency latency = {0};
 		memset(sum, 0, sizeof(*sum));
-		sum->id = (uint64_t)sorted[i]->node << 32 | sorted[i]->segment;
+		sum->id = segment_id(sorted[i]);
 		sum->node = sorted[i]->node;
 		sum->segment = sorted[i]->segment;
 		sum->length = sorted[i]->length;
@@ -187,6 +192,32 @@ bool top_model_update(struct top_model *model, const rsmx_counter_t *rows, size_
 	return true;
 }
 
+bool top_model_publish(struct top_model *model, const struct top_line *published, size_t count)
+{
+	size_t most = model->segment_count + count, known = model->segment_count;
+	size_t room = most > model->connection_count ? most : model->connection_count;
+	if (count == 0)
+		return true;
+	struct top_line *segments = reallocarray(model->segments, most, sizeof(*segments));
+	model->segments = segments ? segments : model->segments;
+	const struct top_line **shown = reallocarray(model->shown, room, sizeof(const struct top_line *));
+	model->shown = shown ? shown : model->shown;
+	if (!segments || !shown)
+		return false;
+	for (size_t i = 0; i < count; i++) {
+		uint64_t id = segment_id(&published[i]);
+		if (find(segments, known, id))
+			continue;
+		segments[model->segment_count++] = (struct top_line){.id = id,
+								     .node = published[i].node,
+								     .segment = published[i].segment,
+								     .length = published[i].length};
+	}
+	model->idle_count = model->segment_count - known;
+	qsort(segments, model->segment_count, sizeof(*segments), by_id);
+	return true;
+}
+
 static int by_name(const struct top_line *a, const struct top_line *b)
 {
 	return by_segment(&a, &b);
@@ -226,12 +257,17 @@ size_t top_model_view(struct top_model *model, const struct top_view *view)
 {
 	const struct top_line *lines = view->connections ? model->connections : model->segments;
 	size_t count = view->connections ? model->connection_count : model->segment_count, found = 0;
+	struct latency latency = {0};
 	char name[32];
+	memset(&model->sum, 0, sizeof(model->sum));
 	for (size_t i = 0; i < count; i++) {
 		top_cell_format(&lines[i], TOP_SEGMENT, name, sizeof(name));
-		if (strstr(name, view->filter))
-			model->shown[found++] = &lines[i];
+		if (!strstr(name, view->filter))
+			continue;
+		model->shown[found++] = &lines[i];
+		add_line(&model->sum, &lines[i], &latency);
 	}
+	finish_sum(&model->sum, &latency, NULL);
 	struct top_view order = *view;
 	if (found)
 		qsort_r(model->shown, found, sizeof(const struct top_line *), compare, &order);

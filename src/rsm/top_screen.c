@@ -106,17 +106,17 @@ static void put_title(const struct screen *screen)
 		 "rsm top - node %" JSON_INTEGER_FORMAT " (%.32s), %zu connections to %zu segments%s",
 		 json_integer_value(json_object_get(top->node, "id")),
 		 json_string_value(json_object_get(top->node, "name")), model->connection_count,
-		 model->segment_count, screen->paused ? "  PAUSED" : "");
+		 model->segment_count - model->idle_count, screen->paused ? "  PAUSED" : "");
 	int column = 0, history = COLS - TOP_HISTORY;
 	put_cell(0, &column, COLS, false, screen->error[0] ? screen->error : text);
 	if (!screen->error[0] && history > (int)strlen(text))
 		put_history(screen, 0, history, &model->totals);
 }
 
-/* The sums in the columns of what they sum. */
+/* The sums of what is shown, in the columns of what they sum. */
 static void put_totals(const struct screen *screen)
 {
-	const struct top_line *totals = &screen->top->model.totals;
+	const struct top_line *totals = &screen->top->model.sum;
 	char text[96];
 	int column = 0;
 	put_cell(1, &column, width_of(TOP_SEGMENT), false, "all");
@@ -294,9 +294,10 @@ int top_screen_run(struct top *top)
 	screen.blocks = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
 	for (size_t i = 0; i < sizeof(enders) / sizeof(enders[0]); i++)
 		sigaction(enders[i], &action, NULL);
-	SCREEN *terminal = newterm(NULL, stdout, stdin);
+	/* ncurses takes TERM=dumb and draws what such a terminal cannot show. */
+	SCREEN *terminal = tool_terminal(STDOUT_FILENO) ? newterm(NULL, stdout, stdin) : NULL;
 	if (!terminal)
-		return tool_fail("top: the terminal is not known; set TERM, or use --batch");
+		return tool_fail("top: TERM names no terminal that can be drawn on; set it, or use --batch");
 	cbreak();
 	noecho();
 	keypad(stdscr, TRUE);

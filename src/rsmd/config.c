@@ -25,8 +25,12 @@ bool rsmd_config_wrong(struct rsmd_config_reader *reader, const char *format, ..
 	va_list arguments;
 	if (reader->problem[0])
 		return false;
+	if (reader->continues)
+		snprintf(reader->problem, sizeof(reader->problem),
+			 "the line begins with a blank, so it continues the value of %s; ", reader->key);
+	size_t used = strlen(reader->problem);
 	va_start(arguments, format);
-	vsnprintf(reader->problem, sizeof(reader->problem), format, arguments);
+	vsnprintf(reader->problem + used, sizeof(reader->problem) - used, format, arguments);
 	va_end(arguments);
 	reader->problem_place = reader->place;
 	return false;
@@ -166,6 +170,8 @@ static bool on_setting(struct rsmd_config_reader *reader, const char *section, c
 		return rsmd_config_wrong(reader, "[%s...]: a section's name has at most %d characters",
 					 section, SECTION_LENGTH);
 	strcpy(reader->section, section);
+	if (!*section)
+		return rsmd_config_wrong(reader, "%.64s stands before any [section]", key);
 	if (!strncmp(section, "controller ", 11))
 		return rsmd_config_on_controller(reader, section + 11, begins, key, value);
 	if (!strncmp(section, "peer ", 5))
@@ -186,6 +192,8 @@ static bool on_setting(struct rsmd_config_reader *reader, const char *section, c
 static int on_key(void *context, const char *section, const char *key, const char *value)
 {
 	struct rsmd_config_reader *reader = context;
+	reader->continues = reader->blank && reader->key[0] && !strcmp(key, reader->key);
+	snprintf(reader->key, sizeof(reader->key), "%s", key);
 	return on_setting(reader, section, key, value) && rsmd_config_note(reader, section, key, value);
 }
 
@@ -206,12 +214,17 @@ static bool is_cut(const char *text, FILE *file)
 static char *next_line(char *text, int size, void *context)
 {
 	struct lines *lines = context;
-	lines->reader->place.line++;
+	struct rsmd_config_reader *reader = lines->reader;
+	reader->place.line++;
+	reader->continues = false;
 	if (!fgets(text, size, lines->file))
 		return NULL;
+	reader->blank = isspace((unsigned char)text[0]);
+	if (text[strspn(text, " \t")] == '[')
+		reader->key[0] = '\0';
 	if (!is_cut(text, lines->file))
 		return text;
-	rsmd_config_wrong(lines->reader, "a line has at most %d characters, and no byte 0",
+	rsmd_config_wrong(reader, "a line has at most %d characters, and no byte 0",
 			  size - 3); /* CR, LF, 0 */
 	return NULL;
 }
@@ -248,7 +261,7 @@ static int read_file(struct rsmd_config_reader *reader, size_t n, FILE *file)
 {
 	struct lines lines = {file, reader};
 	reader->place = (struct rsmd_config_place){.file = n};
-	reader->section[0] = '\0';
+	reader->section[0] = reader->key[0] = '\0';
 	if (&ini_max_line)
 		ini_max_line = LINE_LENGTH + 3;
 	int line = ini_parse_stream(next_line, &lines, on_key, reader);

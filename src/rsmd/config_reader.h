@@ -27,6 +27,8 @@ struct rsmd_config_reader {
 	struct rsmd_config_place place; /* that is being read */
 	struct rsmd_config_place problem_place;
 	char section[RSMD_NAME_MAX + 32]; /* of the key before */
+	char key[64];                     /* the one before, "" at the beginning of a section */
+	bool blank, continues;            /* the line begins with a blank, and so goes on with a value */
 
 	struct rsmd_config_place
 		controllers[1 + RSMD_CONTROLLERS_MAX];  /* where each begins, in the last file */

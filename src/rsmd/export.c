@@ -41,6 +41,19 @@ struct rsmd_export *rsmd_export_published(uint32_t segment_id)
 	return export;
 }
 
+int rsmd_export_missing(uint32_t segment_id)
+{
+	uint32_t here = rsmd_server.config.node_id;
+	if (rsmd_server.private_daemon)
+		return base_refuse(
+			RSMERR_SEG_NOT_PUBLISHED,
+			"segment 0x%x is not published on node %u; this is the private daemon of uid "
+			"%u, other users' segments need the system's rsmd",
+			segment_id, here, geteuid());
+	return base_refuse(RSMERR_SEG_NOT_PUBLISHED, "segment 0x%x is not published on node %u", segment_id,
+			   here);
+}
+
 struct segment_status *rsmd_export_status(const struct rsmd_export *export)
 {
 	return &rsmd_server.slots.table[export->slot];

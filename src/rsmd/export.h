@@ -40,6 +40,7 @@ struct rsmd_export *rsmd_export_find(const struct rsmd_client *client, uint64_t 
 
 /* The published segment of that id on this node, or NULL. */
 struct rsmd_export *rsmd_export_published(uint32_t segment_id);
+int rsmd_export_missing(uint32_t segment_id); /* the refusal when there is none */
 
 /* Its line of the status table. */
 struct segment_status *rsmd_export_status(const struct rsmd_export *export);

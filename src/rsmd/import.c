@@ -118,8 +118,7 @@ static int admit(struct rsmd_client *client, const Wire__Connect *asked, struct 
 {
 	struct rsmd_export *export = rsmd_export_published(asked->segment_id);
 	if (!export)
-		return base_refuse(RSMERR_SEG_NOT_PUBLISHED, "segment 0x%x is not published on node %u",
-				   asked->segment_id, rsmd_server.config.node_id);
+		return rsmd_export_missing(asked->segment_id);
 	const struct rsmd_identity *owner = &export->owner->identity;
 	int code = rsmd_access_decide(&export->acl, owner->uid, owner->gid, &client->identity,
 				      asked->permission, false);

@@ -41,19 +41,21 @@ struct options {
 
 static const char help[] =
 	"usage: rsmd [options]\n"
-	"The agent of this node for librsm: names, access decisions, liveness. Runs in the foreground.\n\n"
+	"The agent of this node for librsm: names, access decisions, liveness. Runs in the foreground.\n"
+	"\n"
 	"  --config FILE   configuration (default $RSM_CONFIG, else " CONFIG_DEFAULT " if it exists),\n"
 	"                  and behind it FILE.d/*.conf\n"
-	"  --socket PATH   where to listen (default /run/rsm/rsmd.sock; with --private in the user's runtime "
-	"directory)\n"
+	"  --socket PATH   where to listen (default /run/rsm/rsmd.sock; with --private in the user's\n"
+	"                  runtime directory)\n"
 	"  --private       serve this user only, and leave when idle\n"
 	"  --detach        return when the socket answers, and go on in the background\n"
 	"  --lock-fd N     descriptor that holds the lock on the socket's directory\n"
-	"  --check         check the configuration and its key file, and exit: 0 valid, 1 not\n"
-	"  --version, --help\n\n"
-	"$RSM_LOG = error, warning, info or debug sets what is written to stderr (default info); "
-	"$RSM_LOG_FORMAT = json\n"
-	"makes it JSON. SIGUSR1 writes the flight recorder to stderr, or to the file that $RSM_DUMP names.\n";
+	"  --check         read the configuration and its key file, tell which, and exit: 0 valid, 1 not\n"
+	"  --version, --help\n"
+	"\n"
+	"$RSM_LOG = error, warning, info or debug sets what is written to stderr (default info);\n"
+	"$RSM_LOG_FORMAT = json makes it JSON. SIGUSR1 writes the flight recorder to stderr, or to the\n"
+	"file that $RSM_DUMP names.\n";
 
 static void read_options(int argc, char **argv, struct options *options)
 {
@@ -208,6 +210,15 @@ static bool check_key(char *error, size_t size)
 	return !code;
 }
 
+/* --check: what was looked at. */
+static void tell_checked(void)
+{
+	const struct rsmd_config *config = &rsmd_server.config;
+	for (size_t i = 0; i < config->file_count; i++)
+		printf("read %s\n", config->files[i]);
+	puts(config->file_count ? "valid" : "no file: defaults\nvalid");
+}
+
 int main(int argc, char **argv)
 {
 	struct options options = {.lock_fd = -1};
@@ -219,6 +230,8 @@ int main(int argc, char **argv)
 	bool done = configure(&options, error, sizeof(error));
 	if (done && options.check) {
 		done = check_key(error, sizeof(error));
+		if (done)
+			tell_checked();
 	} else if (done) {
 		if (options.detach)
 			rsmd_start_detach(options.lock_fd);

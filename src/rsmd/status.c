@@ -80,9 +80,7 @@ RSMD_HANDLER(rsmd_status_tell)
 		uint32_t id = request->status->segment_id;
 		const struct rsmd_export *export = rsmd_export_published(id);
 		if (!export)
-			return base_refuse(RSMERR_SEG_NOT_PUBLISHED,
-					   "segment 0x%x is not published on node %u", id,
-					   rsmd_server.config.node_id);
+			return rsmd_export_missing(id);
 		told = rsmd_status_segment(export, asker);
 	} else {
 		const struct teller *teller = teller_of(what);

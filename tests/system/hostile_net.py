@@ -276,7 +276,6 @@ def crowd(segment):
     if hard < count + 200:
         print(f"# SKIP {hard} descriptors are too few")
         return
-    resource.setrlimit(resource.RLIMIT_NOFILE, (count + 200, hard))
     address = endpoint()
     silent = []
     longest = 0
@@ -400,7 +399,7 @@ def texts_of_a_peer(segment):
     stream.close()
     reply = soon(refusal(client), "the loss of the path")
     assert NAMES[reply["code"]] == "REMOTE_NODE_UNREACHABLE" and shown in reply["reason"], reply
-    for fd in client.fds + client.hello_fds:
+    for fd in client.fds:
         os.close(fd)
     client.close()
 

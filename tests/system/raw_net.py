@@ -118,8 +118,6 @@ class Import:
         self.ticket = (remote["ticket_id"], remote["ticket_secret"])
 
     def close(self):
-        for fd in self.client.hello_fds:
-            os.close(fd)
         self.client.close()
 
 

@@ -5,6 +5,7 @@ also say what the library never would. Standard library only."""
 import array
 import os
 import re
+import resource
 import select
 import socket
 import struct
@@ -119,15 +120,17 @@ class Gone(Exception):
 
 
 class Client:
-    def __init__(self, path, hello=True):
+    hello_fds = ()
+
+    def __init__(self, path, hello=True, program="test"):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket.settimeout(TIMEOUT)
         self.socket.connect(path)
         self.id = 0
         self.fds = []
         if hello:
-            self.hello = self.ask("hello", version=1, program="test")
-            self.hello_fds = self.fds
+            self.hello = self.ask("hello", version=1, program=program)
+            self.hello_fds, self.fds = self.fds, []
 
     def send_raw(self, data, fds=()):
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
@@ -198,6 +201,10 @@ class Client:
                         **values)
 
     def close(self):
+        """With what hello brought; what came with other answers is the caller's."""
+        for fd in self.hello_fds:
+            os.close(fd)
+        self.hello_fds = ()
         self.socket.close()
 
 
@@ -278,7 +285,9 @@ def readable(descriptor, seconds):
 
 
 def run(tests):
-    """Runs the named functions of a script, or all; prints TAP."""
+    """Runs the named functions of a script, or all, with as many descriptors as this user may have; prints TAP."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     wanted = sys.argv[1:] or list(tests)
     failed = 0
     print(f"1..{len(wanted)}")

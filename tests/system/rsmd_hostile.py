@@ -3,7 +3,6 @@
 
 import os
 import random
-import resource
 import signal
 import socket
 import struct
@@ -422,7 +421,6 @@ def requests_of_many_parts(daemon):
 
 
 if __name__ == "__main__":
-    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     run({name: test for name, test in list(globals().items()) if name in (
         "violations_drop_the_client", "descriptors_where_none_belong", "bodies_that_may_change", "random_bytes",
         "names_of_others", "who_does_not_read", "silence", "descriptors_run_out", "floods_of_descriptors",

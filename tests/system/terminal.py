@@ -18,7 +18,7 @@ SEQUENCE = re.compile(rb'\x1b(?:\[([?>!]?)([0-9;]*)([@-~])|[()][0-9A-B]|[=>78MDE
 class Terminal:
     """Starts the program at once; end() must be called."""
 
-    def __init__(self, arguments, environment, lines=24, columns=80):
+    def __init__(self, arguments, environment, lines=24, columns=80, term='xterm'):
         self.master, self.slave = pty.openpty()
         self.before = termios.tcgetattr(self.slave)
         self.lines, self.columns = lines, columns
@@ -27,7 +27,7 @@ class Terminal:
         self.clear()
         self.resize(lines, columns, tell=False)
         self.program = subprocess.Popen(arguments, stdin=self.slave, stdout=self.slave, stderr=self.slave,
-                                        env=dict(environment, TERM='xterm'), start_new_session=True,
+                                        env=dict(environment, TERM=term), start_new_session=True,
                                         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
 
     def clear(self):

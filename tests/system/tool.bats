@@ -65,16 +65,23 @@ unprivileged() {
 		[[ $output == "Usage: rsm $command"* ]]
 		[[ $output == *Example:* ]]
 		while IFS= read -r line; do
-			[ "${#line}" -le 118 ]
+			[ "${#line}" -le 100 ]
 		done <<<"$output"
+		[ "$output" = "$(RSM_SOCKET=/nonexistent/socket "$RSM" help "$command")" ]
+		[[ $output != *--json* || $output == *'"schema": 1'* ]]
 	done
 	RSM_SOCKET=/nonexistent/socket run -0 "$RSM" --help
 	[[ $output == *"Exit status"* ]]
+	run -0 awk 'length > 100' <<<"$output"$'\n'"$("$RSMD" --help)"
+	[ -z "$output" ]
+	run -2 "$RSM" help frobnicate
+	[[ $output == *"unknown command 'frobnicate'"* ]]
 }
 
 @test "--version touches no daemon" {
 	RSM_SOCKET=/nonexistent/socket run -0 "$RSM" --version
 	[[ $output =~ ^rsm\ [0-9]+\.[0-9]+\.[0-9]+$ ]]
+	[ "$output" = "$(RSM_SOCKET=/nonexistent/socket "$RSM" -V)" ]
 }
 
 @test "wrong usage is exit 2 and says what was wrong" {
@@ -109,6 +116,57 @@ unprivileged() {
 	done
 }
 
+# told WORD... -- ARGUMENT...: that command line is wrong usage, and each word is in what it says.
+told() {
+	local words=()
+	for (( ; ; )); do
+		[ "$1" != -- ] || break
+		words+=("$1")
+		shift
+	done
+	shift
+	run -2 "$RSM" "$@"
+	for word in "${words[@]}"; do
+		[[ $output == *"$word"* ]]
+	done
+}
+
+@test "an option that is unknown is told from one without its argument, with the one that may be meant" {
+	told "option '--intervall' is unknown, perhaps '--interval'" -- ping 7 --intervall 3
+	told "option '--frobnicate' is unknown;" -- ping 7 --frobnicate=3
+	told "option '--interval' lacks its argument" -- ping 7 --interval
+	told "option '-i' lacks its argument" -- ping 7 -ji
+	told "option '-x' is unknown" -- ping 7 -jx
+	told "option '-x' is unknown" -- ping --controller=loopback -xj 7
+	told "option '--json' takes no argument" -- ls --json=3
+	told "option '--metrcs' is unknown, perhaps '--metrics'" -- status --metrcs
+	for command in $("$RSM" --help | awk '/^  [a-z]+  / { print $1 }'); do
+		told "option '--nosuchoption' is unknown" -- "$command" --nosuchoption
+		option=$("$RSM" "$command" --help | grep -oE -- '--[a-z-]+ [A-Z]+' | head -1 | cut -d' ' -f1)
+		[ -z "$option" ] || told "option '$option' lacks its argument" -- "$command" "$option"
+	done
+}
+
+@test "every reading command has JSON of schema 1" {
+	"$RSM" perf -n 10 -t put --json >"$BATS_TEST_TMPDIR/perf.json"
+	start_export "$NODE_DIR/file"
+	for command in status ls "show $address" nodes topo "ping 7 -c 1" "watch --count 1 publish,client" "top -n 1 -i 0.1" \
+		"top -S -n 1 -i 0.1" "perf --list" "perf -n 10 -t put" "perf --from $BATS_TEST_TMPDIR/perf.json" doctor \
+		"config show" "config path" "config check $NODE_DIR/rsmd.conf" version "signal $address"; do
+		if [[ $command == watch* ]]; then # each of the others is an event
+			while kill -0 "$$" && "$RSM" status; do :; done >/dev/null 3>&- &
+			others=$!
+		fi
+		run -0 --separate-stderr timeout 60 "$RSM" $command --json
+		if [[ $command == watch* ]]; then
+			kill "$others"
+			wait "$others" || true
+		fi
+		python3 -c 'import json, sys; assert json.loads(sys.argv[1])["schema"] == 1' "$output"
+	done
+	stop_export
+}
+
 @test "sizes and addresses that are not all understood are refused" {
 	for size in "" 12q 1kk -1 +1 " 1" 0x 4kB 1MiBx 16777216T 18446744073709551616; do
 		run -2 "$RSM" get 0x400000 --offset "$size"
@@ -131,10 +189,18 @@ unprivileged() {
 	run -1 "$RSM" get 0x7ffffff0
 	[[ $output == "rsm: connect to 7:0x7ffffff0: "*"(RSMERR_SEG_NOT_PUBLISHED)" ]]
 	run -1 "$RSM" show 0x7ffffff0
-	run -1 "$RSM" get 8:0x7ffffff0
-	[[ $output == *"no controller of node 7 leads to node 8"* ]]
-	run -1 "$RSM" get --controller nosuch0 0x7ffffff0
-	[[ $output == *nosuch0* ]]
+	run -1 "$RSM" get --controller nope 0x7ffffff0
+	[[ $output == *"no controller nope;"* ]]
+}
+
+@test "a node that no controller leads to is exit 5" {
+	for command in "get 8:0x400000" "put 8:0x400000" "show 8:0x400000" "signal 8:0x400000" "perf 8:0x400000" \
+		"ping 8 -c 1"; do
+		run -5 "$RSM" $command </dev/null
+		[[ $output == "rsm: no controller of node 7 leads to node 8; "*topo* ]]
+	done
+	run -5 "$RSM" ping 8 -c 1 --controller loopback
+	run -5 "$RSM" get --controller loopback 8:0x400000
 }
 
 @test "status tells the node; text and JSON" {
@@ -159,9 +225,7 @@ import json, sys
 p = json.load(sys.stdin)
 assert p["schema"] == 1 and p["node"] == 7 and p["controller"] == "loopback", p
 assert p["sent"] == p["answered"] == 5 and 0 < p["min_us"] <= p["median_us"] <= p["max_us"], p'
-	run -1 "$RSM" ping 8 --count 1
-	[[ $output == *"no controller of node 7 leads there"* ]]
-	run -1 "$RSM" ping 8 --count 1 --controller tcp0
+	run -5 "$RSM" ping 8 --count 1 --controller tcp0
 }
 
 @test "ping ends by an interrupt with its figures" {
@@ -313,7 +377,7 @@ assert segment["owner_pid"] == int(sys.argv[1]) and segment["length"] == 1003520
 	run -0 "$RSM" show 0x400002
 	[[ $output == *"$exporter"* ]]
 	run -0 "$RSM" show 7:0x400002
-	run -1 "$RSM" show 8:0x400002
+	run -5 "$RSM" show 8:0x400002
 	"$RSM" show --json 0x400002 | python3 -m json.tool >/dev/null
 	stop_export
 	"$RSM" ls --json | python3 -c '

@@ -58,6 +58,7 @@ listed_options_of() {
 	done
 	[ "$(complete_line ver)" = version ]
 	[ "$(complete_line --ver)" = --version ]
+	[ "$(complete_line help ver)" = version ]
 }
 
 @test "every long option is completed, and nothing else" {

@@ -183,13 +183,18 @@ assert found["peer 8", "tcp0"][1] == where + "/7.conf:11", found' "$NODE_DIR" <<
 
 @test "config check has rsmd's exit code and message, and needs no daemon" {
 	RSM_SOCKET=/nonexistent/socket run -0 "$RSM" config check "$NODE_DIR/7.conf"
-	[ "$output" = valid ]
+	[ "$output" = "read $NODE_DIR/7.conf"$'\n'"read $NODE_DIR/7.conf.d/10-more.conf"$'\n'valid ]
+	run -0 "$RSM" config check --json "$NODE_DIR/7.conf"
+	[ "$output" = '{"schema":1,"valid":true,"files":["'"$NODE_DIR/7.conf"'","'"$NODE_DIR/7.conf.d/10-more.conf"'"],"said":null}' ]
 	printf '[node]\nid = many\n' >"$BATS_TEST_TMPDIR/wrong.conf"
 	RSM_SOCKET=/nonexistent/socket run -1 "$RSM" config check "$BATS_TEST_TMPDIR/wrong.conf"
 	[[ $output == *"wrong.conf:2: id = many"* ]]
+	run -1 "$RSM" config check --json "$BATS_TEST_TMPDIR/wrong.conf"
+	[[ $output == *'"valid":false,"files":[],"said":"'*"wrong.conf:2: id = many"* ]]
 	run -1 "$RSM" config check /nonexistent/rsmd.conf
 	run -2 "$RSM" config nonsense
-	run -2 "$RSM" config path --json
+	run -0 "$RSM" config path --json
+	[ "$output" = '{"schema":1,"files":["'"$NODE_DIR/7.conf"'","'"$NODE_DIR/7.conf.d/10-more.conf"'"]}' ]
 	run -2 "$RSM" config show surplus
 }
 

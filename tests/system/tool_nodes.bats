@@ -124,8 +124,8 @@ assert peer["node"] == 8 and peer["state"] == "active" and peer["controller"] ==
 	[[ $output == *"3 sent, 3 answered, 0% lost"* ]]
 	run -0 eight "$RSM" ping 7 -c 1 --controller TCP
 	[[ $output == *"through tcp0"* ]]
-	run -1 "$RSM" ping 9 -c 1
-	run -1 "$RSM" ping 8 -c 1 --controller loopback
+	run -5 "$RSM" ping 9 -c 1
+	run -5 "$RSM" ping 8 -c 1 --controller loopback
 	[[ $output == *"loopback of node 7 does not lead there"* ]]
 }
 
@@ -139,7 +139,7 @@ assert peer["node"] == 8 and peer["state"] == "active" and peer["controller"] ==
 	[ "$("$RSM" get "$address" -o 1k -l 5)" = hello ]
 	head -c 9M /dev/zero >"$BATS_TEST_TMPDIR/long"
 	run -1 "$RSM" put "$address" --input "$BATS_TEST_TMPDIR/long"
-	run -1 "$RSM" get "$address" --controller loopback
+	run -5 "$RSM" get "$address" --controller loopback
 	stop_export
 	# The last input was too long: all but its rest was written.
 	cmp -n 1000003 "$BATS_TEST_TMPDIR/copy" /dev/zero
@@ -158,7 +158,7 @@ assert peer["node"] == 8 and peer["state"] == "active" and peer["controller"] ==
 @test "show tells of a segment of the other node what a stranger may know" {
 	start_export --controller tcp0 "$NODE_DIR/file"
 	run -0 "$RSM" show "$address"
-	[[ $output == *"980"*"KiB"* ]]
+	[[ $output == *"980"*"KiB"*"known on its node only" ]]
 	"$RSM" show --json "$address" | python3 -c '
 import json, sys
 segment = json.load(sys.stdin)["segment"]
@@ -227,4 +227,49 @@ for r in tree["results"]:
 	start_export --controller tcp0 "$NODE_DIR/file"
 	"$RSM" get "$address" --length 1000003 | cmp - "$NODE_DIR/file"
 	stop_export
+}
+
+@test "nodes --watch ends by a signal also while nobody reads what it prints" {
+	mkfifo "$BATS_TEST_TMPDIR/stuck"
+	exec 9<>"$BATS_TEST_TMPDIR/stuck"
+	python3 -c 'import fcntl, os
+fcntl.fcntl(9, fcntl.F_SETPIPE_SZ, 4096)
+os.write(9, bytes(4096))'
+	for signal in INT TERM; do
+		"$RSM" nodes --watch >&9 2>"$BATS_TEST_TMPDIR/errors" 3>&- &
+		watch=$!
+		# Until it waits in a call that is about descriptor 1.
+		until [ "$(awk '{ print $2 }' "/proc/$watch/syscall")" = 0x1 ]; do
+			kill -0 "$watch"
+		done
+		kill "-$signal" "$watch"
+		timeout 20 tail --pid="$watch" -f /dev/null
+		wait "$watch"
+		[ ! -s "$BATS_TEST_TMPDIR/errors" ]
+	done
+}
+
+@test "a private daemon that answers says that it has no part in the cluster" {
+	mkdir -m 700 "$BATS_TEST_TMPDIR/run"
+	"$RSMD" --private --config "$NODE_DIR/7.conf" --socket "$BATS_TEST_TMPDIR/run/rsmd.sock" --detach 3>&-
+	export RSM_SOCKET=$BATS_TEST_TMPDIR/run/rsmd.sock
+	pid=$("$RSM" status | awk '$1 == "pid" { print $2; exit }')
+	note="a private daemon (pid $pid) answers; it has no part in a cluster: is the system's rsmd running (rsm doctor)?"
+	run -0 "$RSM" nodes
+	[[ $output == *"It has no path to another node: $note" ]]
+	run -0 "$RSM" topo
+	[[ $output == *"$note" ]]
+	run -0 "$RSM" ls
+	[[ $output == *"rsm: $note" ]]
+	run -5 "$RSM" ping 8 -c 1
+	[[ $output == "rsm: no controller of node 7 leads to node 8; $note" ]]
+	run -5 "$RSM" get 8:0x400000
+	[[ $output == *"$note" ]]
+	for command in get show; do
+		run -1 "$RSM" $command 0x400000
+		[[ $output == *"; this is the private daemon of uid $(id -u), other users' segments need the system's rsmd "* ]]
+	done
+	run -0 "$RSM" ls --json
+	kill -TERM "$pid"
+	timeout 20 tail --pid="$pid" -f /dev/null
 }

@@ -236,6 +236,11 @@ assert json.load(sys.stdin)["results"] == json.load(open(sys.argv[1]))["results"
 	has_gnuplot
 	run -1 "$RSM" perf --from "$NODE_DIR/two.json" --plot /nonexistent/picture.svg
 	[[ $output == *"No such file"* ]]
+	for place in /nonexistent/picture.svg "$BATS_TEST_TMPDIR/directory.svg"; do # told before anything is measured
+		mkdir -p "$BATS_TEST_TMPDIR/directory.svg"
+		run -1 "$RSM" perf -n 10 -t get-bw --plot "$place"
+		[[ $output == "rsm: write $place: "* && $output != *TEST* ]]
+	done
 	run -1 "$RSM" perf -n 10 -t get-bw -s 8 --plot "$BATS_TEST_TMPDIR/picture.svg"
 	[[ $output == *"no curve"* ]]
 }
@@ -279,4 +284,18 @@ for r in json.load(sys.stdin)["results"]:
 	[[ $output == *"[#"*" %  get"* ]]
 	run -0 --separate-stderr "$RSM" perf --duration 0.01 --warm-up 0.01 --tests get
 	[ -z "$stderr" ]
+}
+
+@test "the headings of the table come when there is something to measure" {
+	for wrong in "9:0x1" "0x7ffffff0" "-c 1000,0" "-c 0,1000"; do
+		run "$RSM" perf -n 10 $wrong
+		[ "$status" -ne 0 ]
+		[[ $output == "rsm: "* && $output != *TEST* ]]
+	done
+}
+
+@test "gnuplot says nothing in a locale without UTF-8" {
+	has_gnuplot
+	LC_ALL=C run -0 "$RSM" perf --from "$NODE_DIR/two.json" --plot "$BATS_TEST_TMPDIR/picture.svg"
+	[[ $output != *iconv* ]]
 }

@@ -68,7 +68,8 @@ class Top(unittest.TestCase):
         pids = [other.pid for other in self.importers]
         terminal.wait(lambda text: all(f'7:{pid}' in text for pid in pids) and '7:0x400000' in text)
         # A rate of calls comes with the second reading.
-        terminal.wait(lambda text: any(line.startswith('7:0x400000') and 'k ' in line for line in text.split('\n')))
+        terminal.wait(lambda text: any(line.startswith('7:0x400000') and 'k ' in line for line in text.split('\n')) and
+                      text.split('\n')[23].startswith('q quit'))  # the last line is drawn last
         shown = terminal.text().split('\n')
         self.assertIn('node 7 (seven), 2 connections to 2 segments', shown[0])
         self.assertRegex(shown[2], r'^SEGMENT +IMPORTER +PUT/s +GET/s +IN B/s +OUT B/s +LATENCY +SIG/s +FAIL$')
@@ -94,6 +95,36 @@ class Top(unittest.TestCase):
         terminal.wait(lambda text: 'PAUSED' not in text)
         terminal.send('q')
         self.assertEqual(terminal.exit(), 0)
+
+    def test_idle_segments(self):
+        """A segment that nobody imports has a line among segments; the line all sums those that the filter leaves."""
+        exporter = self.worker()
+        exporter.export(4096, 0x600000)
+        done = self.run_top('--json', '-n', '1', '-i', '0.1', '--segments')
+        lines = {line['id_hex']: line for line in json.loads(done.stdout)['lines']}
+        self.assertEqual((lines['0x600000']['connections'], lines['0x600000']['length']), (0, 4096))
+        self.assertEqual([lines[hex(number)]['connections'] for number in SEGMENTS], [1, 1])
+        done = self.run_top('--batch', '-n', '1', '--interval', '0.1', '-S', '-f', '0x6')
+        self.assertRegex(done.stdout, r'^SEGMENT[^\n]*\n7:0x600000 +0 importers +0 [^\n]*\nall +0 importers +0 [^\n]*\n$')
+        done = self.run_top('--json', '-n', '1', '-i', '0.1', '--filter', '0x5')
+        reading = json.loads(done.stdout)
+        self.assertEqual(reading['totals']['puts'], reading['lines'][0]['puts'])
+        terminal = self.top('--segments')
+        terminal.wait(lambda text: '7:0x600000' in text and '2 connections to 2 segments' in text)
+        terminal.send('q')
+        self.assertEqual(terminal.exit(), 0)
+        exporter.end()
+        self.workers.remove(exporter)
+        soon(lambda: '0x600000' not in self.run_top('--json', '-n', '1', '-i', '0.1', '-S').stdout, 'it is gone')
+
+    def test_dumb_terminal(self):
+        """Neither drawn on nor coloured."""
+        for arguments, code in (['top'], 1), (['status'], 0), (['doctor'], 0):
+            terminal = Terminal([RSM, *arguments], self.environment, term='dumb')
+            self.addCleanup(terminal.end)
+            self.assertEqual(terminal.exit(), code)
+            self.assertNotIn(b'\x1b', terminal.data)
+            self.assertEqual('TERM names no terminal' in terminal.text(), bool(code))
 
     def test_size(self):
         terminal = self.top()

@@ -16,7 +16,8 @@ static const struct tool_command commands[] = {{.name = "status"}, {.name = "ls"
 
 static const char *nearest(const char *word)
 {
-	const char *name = tool_nearest(word, commands, sizeof(commands) / sizeof(commands[0]));
+	const char *name =
+		tool_nearest(word, commands, sizeof(commands[0]), sizeof(commands) / sizeof(commands[0]));
 	return name ? name : "";
 }
 

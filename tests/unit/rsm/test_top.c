@@ -250,10 +250,42 @@ static void test_history(void **state)
 	assert_int_equal(heights[3], 0);
 }
 
+/* Published segments get a line where they have none; sums are those of what is shown. */
+static void test_published(void **state)
+{
+	(void)state;
+	const struct top_line published[] = {{.node = 7, .segment = 0x300000, .length = 8192},
+					     {.node = 7, .segment = 0x400000, .length = 4096},
+					     {.node = 7, .segment = 0x500000, .length = 4096}};
+	rsmx_counter_t rows[] = {row(1, 7, 0x400000, 100), row(2, 8, 0x400000, 11)};
+	update(rows, 2, SECOND);
+	assert_true(top_model_publish(&model, published, 3));
+	assert_int_equal(view(false, TOP_SEGMENT, false, ""), 4);
+	assert_int_equal(model.idle_count, 2);
+	assert_int_equal(model.shown[0]->segment, 0x300000);
+	assert_int_equal(model.shown[0]->connections, 0);
+	assert_int_equal(model.shown[0]->length, 8192);
+	assert_int_equal(model.shown[1]->connections, 1);
+	assert_int_equal(model.shown[1]->puts, 100);
+	assert_int_equal(model.sum.puts, 111);
+	assert_int_equal(view(true, TOP_SEGMENT, false, ""), 2);
+	assert_int_equal(view(false, TOP_SEGMENT, false, "8:"), 1);
+	assert_int_equal(model.sum.puts, 11);
+	assert_int_equal(model.totals.puts, 111);
+	assert_int_equal(view(false, TOP_SEGMENT, false, "nothing"), 0);
+	assert_int_equal(model.sum.connections, 0);
+	update(rows, 2, 2 * SECOND); /* until it is told again */
+	assert_int_equal(model.idle_count, 0);
+	update(rows, 0, 3 * SECOND);
+	assert_true(top_model_publish(&model, published, 3));
+	assert_int_equal(view(false, TOP_SEGMENT, false, ""), 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_rates, clear),
+		cmocka_unit_test_teardown(test_published, clear),
 		cmocka_unit_test_teardown(test_sums_end_at_the_top, clear),
 		cmocka_unit_test_teardown(test_connections_change, clear),
 		cmocka_unit_test_teardown(test_segments, clear),

@@ -108,7 +108,11 @@ static void test_errors_have_lines(void **state)
 	refused("[node]\nuserfaultfd = maybe\n", ":2:", "yes or no");
 	refused("[node]\nname =\n", ":2:", "name");
 	refused("[node]\nnonsense\n", ":2:", "key = value");
-	refused("id = 1\n", ":1:", "section");
+	refused("id = 1\n", ":1:", "id stands before any [section]");
+	refused("[node]\nid = 1\n max-segments = 7\n", ":3:",
+		"the line begins with a blank, so it continues the value of id; id = max-segments = 7");
+	refused("[node]\nid = 1\n[cluster]\n dead-after = 3\n", ":4:", ":4: dead-after = 3");
+	refused("[node]\nname = x\n y\nid = z\n", ":4:", ":4: id = z");
 	refused("[cluster]\nkeys = /x\n", ":2:", "dead-after and key-file");
 	refused("[cluster]\nkey-file = x\n", ":2:", "absolute");
 	refused("[cluster]\ndead-after = 199ms\n", ":2:", "200ms");
