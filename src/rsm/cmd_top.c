@@ -125,15 +125,15 @@ static void print_table(struct top *top)
 
 static json_t *json_of(const struct top_line *line)
 {
-	json_t *said = json_pack(
-		"{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "connections",
-		(json_int_t)line->connections, "puts", tool_json_count(line->puts), "gets",
-		tool_json_count(line->gets), "bytes_in", tool_json_count(line->bytes_in), "bytes_out",
-		tool_json_count(line->bytes_out), "signals", tool_json_count(line->signals), "failures",
-		tool_json_count(line->failures), "puts_per_s", line->rates[TOP_PUT], "gets_per_s",
-		line->rates[TOP_GET], "bytes_in_per_s", line->rates[TOP_IN], "bytes_out_per_s",
-		line->rates[TOP_OUT], "signals_per_s", line->rates[TOP_SIGNALS], "failures_per_s",
-		line->rates[TOP_FAILURES]);
+	json_t *said = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f}",
+				 "connections", (json_int_t)line->connections, "puts",
+				 tool_json_count(line->puts), "gets", tool_json_count(line->gets),
+				 "bytes_put", tool_json_count(line->bytes_put), "bytes_got",
+				 tool_json_count(line->bytes_got), "posts", tool_json_count(line->posts),
+				 "failures", tool_json_count(line->failures), "puts_per_s",
+				 line->rates[TOP_PUT], "gets_per_s", line->rates[TOP_GET], "bytes_put_per_s",
+				 line->rates[TOP_IN], "bytes_got_per_s", line->rates[TOP_OUT], "posts_per_s",
+				 line->rates[TOP_SIGNALS], "failures_per_s", line->rates[TOP_FAILURES]);
 	json_object_set_new(said, "latency_ns",
 			    line->rates[TOP_LATENCY] > 0 ? json_real(line->rates[TOP_LATENCY]) : json_null());
 	return said;

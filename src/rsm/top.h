@@ -37,7 +37,7 @@ struct top_line {
 	char program[64];
 	size_t connections; /* 1; of a segment, or of all, how many */
 
-	uint64_t puts, gets, bytes_in, bytes_out, signals, failures; /* since each connection began */
+	uint64_t puts, gets, bytes_put, bytes_got, posts, failures; /* since each connection began */
 	double rates[TOP_COLUMNS]; /* PUT, GET, IN, OUT, SIGNALS and FAILURES; LATENCY in ns, 0: not known */
 	double history[TOP_HISTORY]; /* IN + OUT, oldest first */
 };

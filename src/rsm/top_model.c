@@ -53,9 +53,9 @@ static void take_row(struct top_line *line, const rsmx_counter_t *row)
 	line->connections = 1;
 	line->puts = row->puts;
 	line->gets = row->gets;
-	line->bytes_in = row->bytes_put;
-	line->bytes_out = row->bytes_got;
-	line->signals = row->posts;
+	line->bytes_put = row->bytes_put;
+	line->bytes_got = row->bytes_got;
+	line->posts = row->posts;
 	line->failures = row->failures;
 	line->rates[TOP_LATENCY] = (double)row->latency_ns;
 }
@@ -66,9 +66,9 @@ static void set_rates(struct top_line *line, const struct top_line *before, doub
 	const struct top_line *from = before ? before : &nothing;
 	line->rates[TOP_PUT] = rate_of(line->puts, from->puts, seconds);
 	line->rates[TOP_GET] = rate_of(line->gets, from->gets, seconds);
-	line->rates[TOP_IN] = rate_of(line->bytes_in, from->bytes_in, seconds);
-	line->rates[TOP_OUT] = rate_of(line->bytes_out, from->bytes_out, seconds);
-	line->rates[TOP_SIGNALS] = rate_of(line->signals, from->signals, seconds);
+	line->rates[TOP_IN] = rate_of(line->bytes_put, from->bytes_put, seconds);
+	line->rates[TOP_OUT] = rate_of(line->bytes_got, from->bytes_got, seconds);
+	line->rates[TOP_SIGNALS] = rate_of(line->posts, from->posts, seconds);
 	line->rates[TOP_FAILURES] = rate_of(line->failures, from->failures, seconds);
 	remember(line, before);
 }
@@ -91,9 +91,9 @@ static void add_line(struct top_line *sum, const struct top_line *line, struct l
 	sum->connections += line->connections;
 	add(&sum->puts, line->puts);
 	add(&sum->gets, line->gets);
-	add(&sum->bytes_in, line->bytes_in);
-	add(&sum->bytes_out, line->bytes_out);
-	add(&sum->signals, line->signals);
+	add(&sum->bytes_put, line->bytes_put);
+	add(&sum->bytes_got, line->bytes_got);
+	add(&sum->posts, line->posts);
 	add(&sum->failures, line->failures);
 	for (size_t i = 0; i < sizeof(added) / sizeof(added[0]); i++)
 		sum->rates[added[i]] += line->rates[added[i]];

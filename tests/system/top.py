@@ -207,9 +207,9 @@ class Top(unittest.TestCase):
             self.assertGreater(reading['interval_s'], 0.1)
             for line in reading['lines']:
                 self.assertGreater(line['puts_per_s'], 0)
-                self.assertAlmostEqual(line['bytes_in'] / line['puts'], 1000, delta=1)
-                self.assertAlmostEqual(line['bytes_out'] / line['gets'], 8, delta=1)
-                self.assertGreater(line['signals'], 0)
+                self.assertAlmostEqual(line['bytes_put'] / line['puts'], 1000, delta=1)
+                self.assertAlmostEqual(line['bytes_got'] / line['gets'], 8, delta=1)
+                self.assertGreater(line['posts'], 0)
                 self.assertEqual((line['failures'], line['importer'], line['length']), (0, 7, 65536))
         self.assertGreater(readings[1]['totals']['puts'], readings[0]['totals']['puts'])
         done = self.run_top('--json', '-n', '1', '-d', '0.1', '--segments', '--filter', '0x5')
@@ -224,16 +224,16 @@ class Top(unittest.TestCase):
         liar.ask('counters', own=True)
         with mmap.mmap(liar.fds[0], 0) as table:
             struct.pack_into('=III', table, 0, 0x4e435352, 1, 1)  # magic, version, one row
-            struct.pack_into('=III', table, 64 + 16, 1, 7, SEGMENTS[0])  # its id, node and segment
-            struct.pack_into('=Q', table, 64 + 40, 1 << 63)  # length
-            table[128:128 + 56] = b'\xff' * 56  # the first cell
+            struct.pack_into('=III', table, 128 + 16, 1, 7, SEGMENTS[0])  # its id, node and segment
+            struct.pack_into('=Q', table, 128 + 40, 1 << 63)  # length
+            table[192:192 + 56] = b'\xff' * 56  # the first cell
             for view in ([], ['--segments']):
                 done = self.run_top('--json', '-n', '1', '-d', '0.1', *view)
                 reading = json.loads(done.stdout)
                 most = 2 ** 63 - 1
                 self.assertIn(most, [line['puts'] for line in reading['lines']])
                 for line in [reading['totals'], *reading['lines']]:
-                    for key in ('puts', 'gets', 'bytes_in', 'bytes_out', 'signals', 'failures'):
+                    for key in ('puts', 'gets', 'bytes_put', 'bytes_got', 'posts', 'failures'):
                         self.assertTrue(0 <= line[key] <= most and reading['totals'][key] == most, (key, line))
                     self.assertTrue(0 < line.get('length', 1) <= most, line)
         liar.close()

@@ -21,7 +21,7 @@
 static void test_layout(void **state)
 {
 	(void)state;
-	assert_int_equal(offsetof(struct segment_counters, rows), 64);
+	assert_int_equal(offsetof(struct segment_counters, rows), 128);
 	assert_int_equal(offsetof(struct segment_counters_row, id), 16);
 	assert_int_equal(offsetof(struct segment_counters_row, segment_id), 24);
 	assert_int_equal(offsetof(struct segment_counters_row, length), 40);

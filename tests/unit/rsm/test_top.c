@@ -102,7 +102,7 @@ static void test_sums_end_at_the_top(void **state)
 	update(rows, 2, SECOND);
 	assert_int_equal(view(false, TOP_SEGMENT, false, ""), 1);
 	assert_true(model.shown[0]->puts == UINT64_MAX);
-	assert_true(model.shown[0]->bytes_in == UINT64_MAX);
+	assert_true(model.shown[0]->bytes_put == UINT64_MAX);
 	assert_true(model.totals.puts == UINT64_MAX && model.totals.gets == UINT64_MAX);
 }
 
