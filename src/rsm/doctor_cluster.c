@@ -37,8 +37,8 @@ static void check_file(struct doctor *doctor)
 	}
 	const char *first = json_string_value(json_array_get(files, 0));
 	snprintf(file, sizeof(file), "%s", first ? first : "");
-	/* A drop-in without a file before it is read by way of the default file only. */
-	bool named = first && !strstr(first, ".d/");
+	/* Drop-ins without a file before them are read by way of the default file only. */
+	bool named = json_is_string(json_object_get(doctor->config, "file"));
 	char *arguments[] = {program, checked, named ? option : NULL, named ? file : NULL, NULL};
 	int status = tool_program_run(arguments, output, sizeof(output));
 	tool_program_checked(status < 0 ? "" : output, NULL, said, sizeof(said));

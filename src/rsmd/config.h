@@ -77,6 +77,7 @@ struct rsmd_config {
 	/* config_origin.c: what was read, in its order; a later setting of the same key is the one that counts. */
 	char **files; /* owned */
 	size_t file_count;
+	bool drop_ins_only;                   /* the default file does not exist */
 	struct rsmd_config_setting *settings; /* owned */
 	size_t setting_count;
 };

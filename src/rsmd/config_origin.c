@@ -43,7 +43,8 @@ bool rsmd_config_files(struct rsmd_config *config, const char *path, bool must_e
 	struct dirent **entries = NULL;
 	int length = snprintf(directory, sizeof(directory), "%s.d", path);
 	rsmd_config_forget(config);
-	if ((must_exist || !access(path, F_OK) || errno != ENOENT) && !add_file(config, strdup(path))) {
+	config->drop_ins_only = !must_exist && access(path, F_OK) && errno == ENOENT;
+	if (!config->drop_ins_only && !add_file(config, strdup(path))) {
 		snprintf(error, size, "%s: no memory", path);
 		return false;
 	}

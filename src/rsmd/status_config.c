@@ -112,6 +112,7 @@ json_t *rsmd_status_config(void)
 		add_controller(settings, &config->controllers[i]);
 	add_rest(settings);
 	return json_pack("{s:i, s:o, s:o, s:o}", "schema", 1, "file",
-			 config->file_count ? rsmd_status_text(config->files[0]) : json_null(), "files",
-			 files, "settings", settings);
+			 config->file_count && !config->drop_ins_only ? rsmd_status_text(config->files[0])
+								      : json_null(),
+			 "files", files, "settings", settings);
 }

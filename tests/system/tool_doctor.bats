@@ -8,7 +8,8 @@ bats_require_minimum_version 1.5.0
 
 setup_file() {
 	: "${RSM:?}" "${RSMD:?}" "${RSM_WORKER:?}"
-	NODE_DIR=$(mktemp -d /tmp/rsm-doctor.XXXXXX)
+	NODE_DIR=$(mktemp -d /tmp/rsm-doctor.XXXXXX)/nodes.d # which is no directory of drop-ins
+	mkdir "$NODE_DIR"
 	PORT=$((20000 + RANDOM % 12000)) # below those that the kernel gives away
 	export NODE_DIR PORT RSM_SOCKET=$NODE_DIR/7.sock
 	unset RSM_CONFIG
@@ -25,7 +26,7 @@ setup_file() {
 teardown_file() {
 	end_node 7
 	end_node 8
-	rm -rf "$NODE_DIR"
+	rm -rf "${NODE_DIR%/nodes.d}"
 }
 
 configure() { # NUMBER OTHER
