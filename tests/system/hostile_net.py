@@ -16,7 +16,7 @@ import time
 from cluster import soon
 from raw_net import (ANSWER, DEAD_AFTER, FAKE, FENCE, GET, KEY, MAGIC, NODE, NO_ACCUMULATE, PEER, POST, PUT, SIZE, Connection,
                      Import, Stream, endpoint, greeting, hello, offences, request, with_segment)
-from rsmd_client import NAMES, TIMEOUT, Client, run
+from rsmd_client import NAMES, TIMEOUT, Client, Skip, run
 from watcher import Watcher
 
 # ---- noise ----
@@ -274,8 +274,7 @@ def crowd(segment):
     count = 3000
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if hard < count + 200:
-        print(f"# SKIP {hard} descriptors are too few")
-        return
+        raise Skip(f"{hard} descriptors are too few")
     address = endpoint()
     silent = []
     longest = 0

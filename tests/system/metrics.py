@@ -18,7 +18,7 @@ import tempfile
 import prometheus
 from cluster import LIBC, NAMES, PATIENCE, Cluster, Loopback, Node, Worker, soon
 from prometheus import value
-from rsmd_client import Client, run
+from rsmd_client import Client, Skip, run
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 SEGMENT, OTHER, NOWHERE = 0x400001, 0x400002, 0x4fffff
@@ -116,10 +116,9 @@ def has_http():
 
 def needs_http(test):
     def body():
-        if has_http():
-            test()
-        else:
-            print(f"# {test.__name__}: skipped, rsmd was built without libmicrohttpd", flush=True)
+        if not has_http():
+            raise Skip("rsmd was built without libmicrohttpd")
+        test()
     return body
 
 

@@ -10,7 +10,7 @@ import tempfile
 import time
 import traceback
 
-from rsmd_client import TIMEOUT, Client, Daemon, readable, run
+from rsmd_client import TIMEOUT, Client, Daemon, Skip, readable, run
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.mmap.restype = ctypes.c_void_p
@@ -43,10 +43,9 @@ def with_daemon(**options):
 def as_root(test):
     """Decorator: the test needs more than one user."""
     def body():
-        if os.geteuid() == 0:
-            test()
-        else:
-            print("# needs root")
+        if os.geteuid():
+            raise Skip("needs root")
+        test()
     return body
 
 
@@ -62,7 +61,7 @@ def need(result, what):
 
 
 def in_child(function, *arguments):
-    """Runs it in a process of its own, to its end. False: the kernel lacks something; that has been printed."""
+    """Runs it in a process of its own, to its end."""
     pid = os.fork()
     if not pid:
         code = 1
@@ -81,8 +80,9 @@ def in_child(function, *arguments):
         os.kill(pid, signal.SIGKILL)
     os.close(pidfd)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    assert code in (0, MISSING), f"the child ended with {code}"
-    return code == 0
+    if code == MISSING:
+        raise Skip("the kernel refuses what the test is made of, see above")
+    assert code == 0, f"the child ended with {code}"
 
 
 def become_other():
@@ -212,8 +212,7 @@ def lease_stalls_nobody(daemon):
     with open("/proc/sys/fs/lease-break-time", encoding="utf-8") as file:
         patience = int(file.read()) / 2
     if patience < 5:
-        print("# leases are broken too soon to tell")
-        return
+        raise Skip("leases are broken too soon to tell")
     exporter, importer, other = Client(daemon.path), Client(daemon.path), Client(daemon.path)
     fresh = os.memfd_create("leased")
     os.ftruncate(fresh, PAGE)
@@ -228,8 +227,7 @@ def lease_stalls_nobody(daemon):
         try:
             fcntl.fcntl(memory, fcntl.F_SETLEASE, fcntl.F_WRLCK)
         except OSError as error:
-            print(f"# cannot be tried here: no lease: {error}")
-            return
+            raise Skip(f"no lease: {error}") from error
         importer.socket.settimeout(patience)
         other.socket.settimeout(patience)
         importer.send("connect", controller="loopback", node_id=1, segment_id=name, permission=0o400)
@@ -282,11 +280,9 @@ def pinned_pages_are_exposed(daemon):
     name = owner.publish(export)
     os.pwrite(memory, b"before", 0)
     if not hasattr(os, "splice"):
-        print("# needs os.splice")
-        return
+        raise Skip("needs os.splice")
     end, begin = os.pipe()
-    if not in_child(pin, daemon, name, begin):
-        return
+    in_child(pin, daemon, name, begin)
     exposed = owner.ask("unpublish", export_id=export)["exposed_objects"]
     os.pwrite(memory, b"after!", 0)
     seen = os.read(end, 6)
@@ -294,8 +290,7 @@ def pinned_pages_are_exposed(daemon):
     os.close(begin)
     assert seen in (b"before", b"after!")
     if seen == b"before":
-        print("# this kernel copies; nothing was pinned")
-        return
+        raise Skip("this kernel copies; nothing was pinned")
     assert exposed == [made], exposed
 
 
