@@ -110,7 +110,7 @@ int rsm_intr_signal_wait(void *memseg, int timeout);
 int rsm_memseg_get_pollfd(void *memseg, struct pollfd *poll_fd);
 int rsm_memseg_release_pollfd(void *memseg);
 
-typedef enum { RSMX_STATE_BOUND, RSMX_STATE_PUBLISHED, RSMX_STATE_CONNECTED, RSMX_STATE_MAPPED, RSMX_STATE_ABORTED }
+typedef enum { RSMX_STATE_BOUND, RSMX_STATE_PUBLISHED, RSMX_STATE_CONNECTED, RSMX_STATE_MAPPED, RSMX_STATE_ABORTED, ... }
 	rsmx_state_t;
 typedef struct {
 	size_t size, length;
@@ -143,6 +143,7 @@ typedef struct {
 	...;
 } rsmx_counter_t;
 #define RSMX_COUNTER_GUEST ...
+#define RSMERR_INTERRUPTED ...
 int rsmx_counters_open(rsmx_counters_t **counters);
 int rsmx_counters_read(rsmx_counters_t *counters, rsmx_counter_t *rows, size_t row_size, size_t *count);
 void free(void *memory);

@@ -73,9 +73,14 @@ def check(code: int) -> None:
         raise last(code)
 
 
-def persist(function: Callable[..., int], *arguments: Any) -> None:
-    """Calls again when a signal handler ran, as Python's own functions do; an exception of the handler ends it."""
+def again(function: Callable[..., int], *arguments: Any) -> int:
+    """Calls again when a signal handler ran, as Python's own functions do; an exception of the handler ends it. The code."""
     while True:
         code = function(*arguments)
-        if code != 41:  # RSMERR_INTERRUPTED; this module comes before rsm.errors
-            return check(code)
+        if code != lib.RSMERR_INTERRUPTED:
+            return code
+
+
+def persist(function: Callable[..., int], *arguments: Any) -> None:
+    """The same; raises unless the code is RSM_SUCCESS."""
+    check(again(function, *arguments))

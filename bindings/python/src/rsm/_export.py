@@ -63,10 +63,7 @@ class Export(Segment):
         copied between the two. Nobody may use the segment during the call."""
         handle = self._use()
         array, address, length = _memory.exportable(source)
-        code = errors.Interrupted.code
-        while code == errors.Interrupted.code:
-            code = lib.rsm_memseg_export_rebind(handle.value, ffi.cast("void *", address), 0, length)
-        _check_memory(code)
+        _check_memory(_error.again(lib.rsm_memseg_export_rebind, handle.value, ffi.cast("void *", address), 0, length))
         handle.owner = array
 
     def close(self) -> None:
@@ -76,9 +73,7 @@ class Export(Segment):
             return
         # Explicitly: a thread that still waits keeps the handle, and must not keep the segment published. In a forked child it is
         # refused.
-        code = errors.Interrupted.code
-        while code == errors.Interrupted.code:
-            code = lib.rsm_memseg_export_unpublish(handle.value)
+        _error.again(lib.rsm_memseg_export_unpublish, handle.value)
         super().close()
 
     def __repr__(self) -> str:

@@ -15,7 +15,7 @@ from . import _error, errors
 from ._librsm import ffi, lib
 
 _S = TypeVar("_S", bound="Segment")
-STATES = {1: "bound", 2: "published", 3: "connected", 4: "mapped", 5: "aborted"}
+STATES = {getattr(lib, "RSMX_STATE_" + name.upper()): name for name in ("bound", "published", "connected", "mapped", "aborted")}
 LONGEST = 1 << 30  # milliseconds of one wait in C
 
 
