@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What rsmd.conf says about other nodes: [cluster], [controller NAME] and [peer NUMBER], in any order. */
-#include <arpa/inet.h>
 #include <ctype.h>
-#include <net/if.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "rsmd/address.h"
 #include "rsmd/config_reader.h"
 
 #define PORT_DEFAULT   7600
@@ -62,65 +60,6 @@ static bool controller_name(const char *text, char name[RSMD_NAME_MAX])
 	return true;
 }
 
-/* A numeric address of either family; IPv6 with %interface where it is a link's own. */
-static bool parse_address(const char *text, struct sockaddr_storage *address, socklen_t *length)
-{
-	struct sockaddr_in *four = (struct sockaddr_in *)address;
-	struct sockaddr_in6 *six = (struct sockaddr_in6 *)address;
-	char host[INET6_ADDRSTRLEN + 1 + IF_NAMESIZE];
-	memset(address, 0, sizeof(*address));
-	if (inet_pton(AF_INET, text, &four->sin_addr) == 1) {
-		four->sin_family = AF_INET;
-		*length = sizeof(*four);
-		return true;
-	}
-	if (strlen(text) >= sizeof(host))
-		return false;
-	strcpy(host, text);
-	char *scope = strchr(host, '%');
-	if (scope)
-		*scope++ = '\0';
-	if (inet_pton(AF_INET6, host, &six->sin6_addr) != 1)
-		return false;
-	six->sin6_family = AF_INET6;
-	six->sin6_scope_id = scope ? if_nametoindex(scope) : 0;
-	*length = sizeof(*six);
-	return !scope || six->sin6_scope_id;
-}
-
-static void set_port(struct sockaddr_storage *address, uint16_t port)
-{
-	if (address->ss_family == AF_INET)
-		((struct sockaddr_in *)address)->sin_port = htons(port);
-	else
-		((struct sockaddr_in6 *)address)->sin6_port = htons(port);
-}
-
-bool rsmd_config_endpoint(const char *text, uint16_t port_default, struct sockaddr_storage *address,
-			  socklen_t *length)
-{
-	char host[128];
-	uint64_t port = port_default;
-	const char *end = "";
-	if (parse_address(text, address, length)) {
-		set_port(address, port_default);
-		return true;
-	}
-	bool bracket = text[0] == '[';
-	const char *stop = strchr(text, bracket ? ']' : ':');
-	if (!stop || (size_t)(stop - text) >= sizeof(host))
-		return false;
-	snprintf(host, sizeof(host), "%.*s", (int)(stop - text - bracket), text + bracket);
-	stop += bracket;
-	if (!parse_address(host, address, length) || bracket != (address->ss_family == AF_INET6))
-		return false;
-	if (*stop && (*stop != ':' || !rsmd_config_number(stop + 1, 10, &port, &end) || *end || !port ||
-		      port > UINT16_MAX))
-		return false;
-	set_port(address, (uint16_t)port);
-	return true;
-}
-
 static bool set_type(struct rsmd_config_reader *reader, size_t n, const char *value)
 {
 	struct rsmd_controller *controller = &reader->config->controllers[n];
@@ -136,7 +75,7 @@ static bool set_type(struct rsmd_config_reader *reader, size_t n, const char *va
 static bool set_address(struct rsmd_config_reader *reader, size_t n, const char *value)
 {
 	struct rsmd_controller *controller = &reader->config->controllers[n];
-	if (!parse_address(value, &controller->address, &controller->address_length))
+	if (!rsmd_address_parse(value, &controller->address, &controller->address_length))
 		return rsmd_config_wrong(reader,
 					 "address = %.64s: a numeric IPv4 or IPv6 address of this host is "
 					 "expected; names are not looked up",
@@ -265,7 +204,7 @@ static bool peer_path(struct rsmd_config_reader *reader, size_t n, const char *k
 			"unknown key %.64s in [peer %u]: name, and the names of this node's tcp controllers "
 			"with the peer's ADDRESS:PORT are known",
 			key, node);
-	if (!rsmd_config_endpoint(value, PORT_DEFAULT, &named.address, &named.address_length))
+	if (!rsmd_address_endpoint(value, PORT_DEFAULT, &named.address, &named.address_length))
 		return rsmd_config_wrong(reader,
 					 "%s = %.80s: ADDRESS:PORT or [IPv6]:PORT is expected, both numeric",
 					 key, value);
@@ -314,7 +253,7 @@ static bool resolve_controller(struct rsmd_config_reader *reader, size_t n)
 					 "controller %s has no address: add address = this host's on the "
 					 "network that other nodes come from",
 					 controller->name);
-	set_port(&controller->address, reader->ports[n] ? reader->ports[n] : PORT_DEFAULT);
+	rsmd_address_set_port(&controller->address, reader->ports[n] ? reader->ports[n] : PORT_DEFAULT);
 	return true;
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "rsmd/address.h"
 #include "rsmd/config_reader.h"
 
 #define PORT_DEFAULT 9781
@@ -45,8 +46,8 @@ static bool is_loopback(const struct sockaddr_storage *address)
 static bool set_listen(struct rsmd_config_reader *reader, const char *value)
 {
 	struct rsmd_config *config = reader->config;
-	if (!rsmd_config_endpoint(value, PORT_DEFAULT, &config->metrics_listen,
-				  &config->metrics_listen_length))
+	if (!rsmd_address_endpoint(value, PORT_DEFAULT, &config->metrics_listen,
+				   &config->metrics_listen_length))
 		return rsmd_config_wrong(
 			reader, "listen = %.80s: ADDRESS:PORT or [IPv6]:PORT is expected, both numeric",
 			value);

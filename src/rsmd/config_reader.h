@@ -57,10 +57,6 @@ bool rsmd_config_time(struct rsmd_config_reader *reader, const char *key, const 
 bool rsmd_config_name(struct rsmd_config_reader *reader, const char *value, char name[RSMD_NAME_MAX]);
 bool rsmd_config_yes(struct rsmd_config_reader *reader, const char *key, const char *value, bool *result);
 
-/* ADDR:PORT or [IPv6]:PORT, numeric; without a port the default one. config_cluster.c */
-bool rsmd_config_endpoint(const char *text, uint16_t port_default, struct sockaddr_storage *address,
-			  socklen_t *length);
-
 /* config_metrics.c: section [metrics]. */
 bool rsmd_config_metrics(struct rsmd_config_reader *reader, const char *key, const char *value);
 

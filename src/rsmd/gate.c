@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "base/fd.h"
+#include "rsmd/address.h"
 #include "rsmd/knock.h"
 #include "rsmd/log.h"
 #include "rsmd/loop.h"

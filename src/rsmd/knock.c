@@ -5,9 +5,7 @@
  */
 #include "rsmd/knock.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <rsmapi.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "rsmd/address.h"
 #include "rsmd/data.h"
 #include "rsmd/guest.h"
 #include "rsmd/log.h"
@@ -41,21 +40,6 @@ struct knock {
 static struct knock *knocks; /* utlist, the oldest first */
 static unsigned knock_count;
 static struct rsmd_timer *timer;
-
-void rsmd_address_text(const struct sockaddr_storage *address, char text[RSMD_ADDRESS_TEXT])
-{
-	char host[INET6_ADDRSTRLEN] = "?";
-	if (address->ss_family == AF_INET) {
-		const struct sockaddr_in *four = (const struct sockaddr_in *)address;
-		inet_ntop(AF_INET, &four->sin_addr, host, sizeof(host));
-		snprintf(text, RSMD_ADDRESS_TEXT, "%s:%u", host, ntohs(four->sin_port));
-	} else {
-		const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)address;
-		inet_ntop(AF_INET6, &six->sin6_addr, host, sizeof(host));
-		/* NOLINTNEXTLINE(clang-analyzer-*): the list has lost the one that was freed */
-		snprintf(text, RSMD_ADDRESS_TEXT, "[%s]:%u", host, ntohs(six->sin6_port));
-	}
-}
 
 /* Takes it out of the list; its socket and TLS are somebody else's then, or closed by knock_drop. */
 static void knock_leave(struct knock *knock)

@@ -11,11 +11,6 @@
 
 #include "rsmd/config.h"
 
-#define RSMD_ADDRESS_TEXT 80
-
-/* "192.0.2.1:7600" or "[2001:db8::1]:7600". */
-void rsmd_address_text(const struct sockaddr_storage *address, char text[RSMD_ADDRESS_TEXT]);
-
 bool rsmd_knocks_open(void);
 void rsmd_knocks_close(void);
 

@@ -76,7 +76,9 @@ static int directory_open(char *error, size_t size)
 	    (!(stat.st_mode & 0022) || stat.st_mode & S_ISVTX))
 		return fd;
 	base_fd_close(&fd);
-	fail(error, size, "%s: belongs to uid %u with mode 0%o; it must be ours and not writable for others",
+	fail(error, size,
+	     "%s: belongs to uid %u with mode 0%o; it must be ours and not writable for others, unless "
+	     "sticky",
 	     directory, stat.st_uid, stat.st_mode & 07777);
 	return -1;
 }

@@ -15,7 +15,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
-#include "rsmd/knock.h"
+#include "rsmd/address.h"
 #include "rsmd/log.h"
 #include "rsmd/loop.h"
 #include "rsmd/metrics.h"

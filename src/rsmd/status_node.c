@@ -2,10 +2,10 @@
 /* This node, its limits and its clients. */
 #include <unistd.h>
 
+#include "rsmd/address.h"
 #include "rsmd/client.h"
 #include "rsmd/export.h"
 #include "rsmd/import.h"
-#include "rsmd/knock.h"
 #include "rsmd/status.h"
 
 static json_t *clients(void)

@@ -3,7 +3,7 @@
 #include "rsmd/status.h"
 
 #include "base/clock.h"
-#include "rsmd/knock.h"
+#include "rsmd/address.h"
 #include "rsmd/peer.h"
 #include "rsmd/rsmd.h"
 
