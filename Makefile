@@ -95,7 +95,8 @@ check-deb: setup-check deb ## the packages: lintian, and installed into an empty
 
 install: build ## install to $(DESTDIR)$(PREFIX)
 	@cmake --install $(BUILD) --prefix $(PREFIX)
-	@[ -n "$(DESTDIR)" ] || ldconfig 2>/dev/null || true
+	@[ -n "$(DESTDIR)" ] || [ "$$(id -u)" != 0 ] || PATH="$$PATH:/usr/sbin:/sbin" ldconfig || \
+		echo "install: ldconfig failed: programs may not find $(PREFIX)/lib/librsm.so.2 until it has run" >&2
 
 clean: ## remove what was built
 	@rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-clang $(BUILD)-fuzz $(BUILD)-deb

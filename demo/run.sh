@@ -56,6 +56,6 @@ measure() {
 }
 
 echo
-echo "What it costs. RAW is memcpy, store and fence, or futex on plain shared memory; RATIO 1.00 is that limit."
+echo "What it costs. RAW is memcpy, store and fence, or futex on plain shared memory; RATIO is time over its time: 1.00 is that limit."
 measure --tests put,get,map,signal-spin,signal-block,connect
 measure --tests put-bw,get-bw --sizes 4k,64k,1M,64M

@@ -2,24 +2,33 @@
 /*
  * Segments in an event loop: one epoll waits for signals of a segment, a timer and standard input at once.
  *
- *     event_loop serve 0x400200 EVENTS        (ends after so many, or at the end of standard input)
+ *     event_loop serve 0x400200 EVENTS        (ends after so many, or at the end of standard input,
+ *                                              where that can be watched)
  *     event_loop post [NODE:]0x400200 EVENTS
  *
  * The descriptor says only that events are there; rsm_intr_signal_wait with timeout 0 takes them, one each.
  */
+#include <errno.h>
+#include <stdbool.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "example.h"
 
-static void watch(int loop, int fd)
+static bool watch(int loop, int fd)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
-	if (epoll_ctl(loop, EPOLL_CTL_ADD, fd, &event) != 0) {
-		perror("epoll_ctl");
-		exit(1);
-	}
+	return epoll_ctl(loop, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+/* Files and /dev/null cannot be watched, and who reads from the terminal in the background is stopped. */
+static void watch_input(int loop)
+{
+	if (isatty(STDIN_FILENO) && tcgetpgrp(STDIN_FILENO) != getpgrp())
+		puts("standard input is not watched: this runs in the background");
+	else if (!watch(loop, STDIN_FILENO))
+		printf("standard input is not watched: %s\n", strerror(errno));
 }
 
 static int serve(const char *id, unsigned long wanted)
@@ -34,9 +43,11 @@ static int serve(const char *id, unsigned long wanted)
 		perror("epoll, timerfd");
 		return 1;
 	}
-	watch(loop, doorbell.fd);
-	watch(loop, timer);
-	watch(loop, STDIN_FILENO);
+	if (!watch(loop, doorbell.fd) || !watch(loop, timer)) {
+		perror("epoll_ctl");
+		return 1;
+	}
+	watch_input(loop);
 	puts("ready");
 	for (unsigned long taken = 0; taken < wanted;) {
 		struct epoll_event event;
@@ -64,7 +75,7 @@ static int post(const char *name, unsigned long events)
 {
 	rsm_memseg_import_handle_t import;
 	rsmapi_barrier_t barrier;
-	MUST(example_connect(name, RSM_PERM_WRITE, &import, &barrier));
+	MUST(example_await(name, RSM_PERM_WRITE, &import, &barrier));
 	for (uint64_t n = 1; n <= events; n++) {
 		MUST(rsm_memseg_import_put64(import, 0, &n, 1)); /* seen by whoever takes the event */
 		MUST(rsm_intr_signal_post(import, 0));

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MUST(call) example_must((call), #call)
 
@@ -67,6 +68,17 @@ static inline int example_connect(const char *name, rsm_permission_t permission,
 	int code = rsm_memseg_import_connect(controller, node, id, permission, import);
 	if (code == RSM_SUCCESS)
 		MUST(rsm_memseg_import_init_barrier(*import, RSM_BAR_DEFAULT, barrier));
+	return code;
+}
+
+/* The same for programs that may start before the exporter: waits for it, up to 10 s. */
+static inline int example_await(const char *name, rsm_permission_t permission,
+				rsm_memseg_import_handle_t *import, rsmapi_barrier_t *barrier)
+{
+	int code, tries = 1000;
+	while ((code = example_connect(name, permission, import, barrier)) == RSMERR_SEG_NOT_PUBLISHED &&
+	       --tries > 0)
+		usleep(10000);
 	return code;
 }
 

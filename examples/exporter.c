@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Shares two pages, waits until an importer has written and signalled, prints what came. */
+#include <rsm/ext.h>
 #include <rsmapi.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,10 +15,13 @@ int main(void)
 	if (rsm_get_controller("loopback", &controller) ||
 	    rsm_memseg_export_create(controller, &segment, memory, 8192, 0) ||
 	    rsm_memseg_export_publish(segment, &id, NULL, 0) || rsm_intr_signal_wait(segment, -1))
-		return 1;
+		goto failed;
 	puts(memory);
 	if (rsm_memseg_export_destroy(segment))
-		return 1;
+		goto failed;
 	free(memory);
 	return 0;
+failed:
+	fprintf(stderr, "exporter: %s\n", rsmx_last_error());
+	return 1;
 }

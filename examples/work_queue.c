@@ -150,11 +150,7 @@ static int labour(const char *name, unsigned n)
 	rsmapi_barrier_t barrier;
 	uint64_t ticket, done = 0;
 	int code;
-	/* The owner may come later. */
-	for (unsigned tries = 0;
-	     (code = example_connect(name, RSM_PERM_RDWR, &import, &barrier)) && tries < 200; tries++)
-		usleep(50000);
-	MUST(code);
+	MUST(example_await(name, RSM_PERM_RDWR, &import, &barrier));
 	/* A job that lies in the lane from an earlier worker is not ours. */
 	MUST(fetch(import, n, offsetof(struct lane, ticket), &ticket));
 	MUST(store(import, n, offsetof(struct lane, worker), (uint64_t)getpid()));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Barriers (rsmapi.md 4). A barrier is the application's memory and used by one thread at a time; it holds the import's
+ * Barriers (rsm_memseg_import_init_barrier(3rsm)). A barrier is the application's memory and used by one thread at a time; it holds the import's
  * handle, a mark with the open flag, and what the transport's begin gave at open. Nothing points to it, so it may vanish at
  * any time; a span that was open then ends with its import.
  */
@@ -47,7 +47,7 @@ static void span_abandon(struct lib_import *import, rsmapi_barrier_t *barrier)
 int rsm_memseg_import_init_barrier(rsm_memseg_import_handle_t im_memseg, rsm_barrier_type_t type,
 				   rsmapi_barrier_t *barrier)
 {
-	(void)type; /* every type is a span over the segment (T2) */
+	(void)type; /* every type is a span over the segment */
 	struct lib_import *import = lib_import_find(im_memseg);
 	if (import == NULL)
 		return lib_refuse_handle("import", im_memseg, RSMERR_BAD_SEG_HNDL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * rsm_memseg_import_connect (rsmapi.md 3.4). A segment of this node: rsmd answers at once, with the memory. A segment of
+ * rsm_memseg_import_connect(3rsm). A segment of this node: rsmd answers at once, with the memory. A segment of
  * another node takes three steps (doc/protocol.md 3): rsmd says "pending"; the caller sleeps on the import's slot until the other
  * node has answered; then it opens the data connection. The lock is let go while it sleeps and connects, and nobody
  * knows the handle before all is done.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* rsm_get_controller, rsm_release_controller, rsm_get_controller_attr (rsmapi.md 3.1). */
+/* rsm_get_controller, rsm_release_controller, rsm_get_controller_attr. */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Export segments: create, destroy, rebind (rsmapi.md 3.3). Publication is in publish.c. */
+/* Export segments: create, destroy, rebind (rsm_memseg_export_create(3rsm)). Publication is in publish.c. */
 #include "lib/export.h"
 
 #include <fcntl.h>
@@ -24,7 +24,7 @@ void lib_export_forked(void)
 	exports = NULL;
 }
 
-/* The umask, without the race of setting it twice (T35). 022 where /proc cannot tell. */
+/* The umask, without the race of setting it twice. 022 where /proc cannot tell. */
 static uint32_t process_umask(void)
 {
 	char text[4096];
@@ -53,7 +53,7 @@ static int check_range(const void *vaddr, size_t size)
 	return RSM_SUCCESS;
 }
 
-/* Loopback is exempt: there the node's quota decides (rsmapi.md 3.3, check 6). */
+/* Loopback is exempt: there the node's quota decides. */
 static int check_size(const struct lib_controller *controller, size_t size)
 {
 	if (controller->loopback || lib_daemon.max_exported_bytes == 0 ||
@@ -213,7 +213,7 @@ int rsm_memseg_export_destroy(rsm_memseg_export_handle_t memseg)
 	return code;
 }
 
-/* rebind's own order and codes for a bad range (T14). */
+/* rebind's own order and codes for a bad range. */
 static int rebind_check(const struct lib_export *export, const void *vaddr, size_t size)
 {
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE);

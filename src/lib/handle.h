@@ -5,7 +5,7 @@
  * freed handle is told from the next one in the same slot, and the check costs two compares.
  *
  * Slots are taken and freed under lib_lock; lookups take no lock. Freeing a handle that another thread uses is the
- * application's error (rsmapi.md 3.0), but never worse than a wrong answer: slots stay readable for ever.
+ * application's error, but never worse than a wrong answer: slots stay readable for ever.
  */
 #ifndef LIB_HANDLE_H
 #define LIB_HANDLE_H

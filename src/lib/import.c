@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Import segments: where their memory is, and disconnect (rsmapi.md 3.4). connect.c makes them. */
+/* Import segments: where their memory is, and disconnect. connect.c makes them. */
 #include "lib/import.h"
 
 #include <stdlib.h>

@@ -41,7 +41,7 @@ static void give(void)
 
 /*
  * Exported memory is shared, not copy-on-write: a child that writes to its heap would write to its parent's. So the
- * child gets private copies (rsmapi.md T45), and the parent waits until they are made, lest the child see what the parent
+ * child gets private copies (doc/decisions/0012), and the parent waits until they are made, lest the child see what the parent
  * writes after the fork. posix_spawn, vfork and system() do not come here and cost nothing.
  */
 static void before_fork(void)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* rsm_memseg_import_map and _unmap (rsmapi.md 3.7): the checks in their order, then the transport. */
+/* rsm_memseg_import_map and _unmap: the checks in their order, then the transport. */
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -47,7 +47,7 @@ static int import_map(struct lib_import *import, void **address, rsm_attribute_t
 	int code = check_window(import, address, attr, perm, offset, length);
 	if (code != RSM_SUCCESS)
 		return code;
-	/* CPUs cannot write without reading (T53). */
+	/* CPUs cannot write without reading. */
 	int protection = perm == RSM_PERM_NONE          ? PROT_NONE
 			 : (perm & RSM_PERM_WRITE) != 0 ? PROT_READ | PROT_WRITE
 							: PROT_READ;

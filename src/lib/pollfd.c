@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Events by poll(2): rsm_memseg_get_pollfd, release, and rsm_intr_signal_wait_pollfd (rsmapi.md 5.4).
+ * Events by poll(2): rsm_memseg_get_pollfd, release, and rsm_intr_signal_wait_pollfd.
  *
  * The descriptor ("doorbell") is one end of a stream socket pair whose other end rsmd holds: such a socket reports POLLRDNORM,
  * which an eventfd does not, and rsmd can hang it up when an import is aborted. It exists only once somebody asked

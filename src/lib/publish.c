@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* publish, republish, unpublish (rsmapi.md 3.3). */
+/* publish, republish, unpublish (rsm_memseg_export_publish(3rsm)). */
 #include <stdlib.h>
 
 #include "base/probe.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * get and put (rsmapi.md 3.5): the checks in their order, then the transport. This is the first of two stations of
+ * get and put: the checks in their order, then the transport. This is the first of two stations of
  * every data access; it takes no lock and makes no system call. The probes stand first and name all arguments: so they cost
  * their nop alone, while with a part of them the compiler moves registers about.
  */
@@ -35,7 +35,7 @@ static __attribute__((cold, noinline)) int refuse(int code, const void *handle, 
 
 /*
  * All checks that need no transport. `width` is a constant of the caller; `count` items of it. 0 or the first error in
- * the order of the table in rsmapi.md 3.5.
+ * the order of ERRORS in rsm_memseg_import_put(3rsm).
  */
 static inline __attribute__((always_inline)) int check(const struct lib_import *import,
 						       rsm_permission_t right, const void *data, off_t offset,

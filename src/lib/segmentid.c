@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * rsm_get_segmentid_range (rsmapi.md 8.2): ranges of segment ids that were agreed upon for applications, in
+ * rsm_get_segmentid_range(3rsm): ranges of segment ids that were agreed upon for applications, in
  * /etc/rsm/rsm.segmentid or where RSM_SEGMENTID_FILE says.
  */
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * rsm_intr_signal_post and rsm_intr_signal_wait (rsmapi.md 5): a counter in the segment's signal memory and a futex on it.
+ * rsm_intr_signal_post and rsm_intr_signal_wait: a counter in the segment's signal memory and a futex on it.
  * Post and wait take no lock and, while nobody sleeps, make no system call.
  *
  * Signal memory can be written by everybody who was admitted to the segment, so nothing in it is believed: no index

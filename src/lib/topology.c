@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* rsm_get_interconnect_topology (rsmapi.md 7): one heap block that the caller frees. */
+/* rsm_get_interconnect_topology: one heap block that the caller frees. */
 #include <stdio.h>
 #include <stdlib.h>
 

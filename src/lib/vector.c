@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scatter-gather: putv, getv and local memory handles (rsmapi.md 3.6, 6). Local memory handles exist for controllers that
+ * Scatter-gather: putv, getv and local memory handles. Local memory handles exist for controllers that
  * must pin memory; here they are a checked address and length.
  */
 #include <unistd.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Forced disconnect (rsmapi.md 1.4) and revocation: after these return, no importer reaches the exporter's memory or
+ * Forced disconnect and revocation (rsm(7), WITHDRAWAL; doc/decisions/0003): after these return, no importer reaches the exporter's memory or
  * signals. Under lib_lock.
  */
 #ifndef LIB_WITHDRAW_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Who may connect to a segment with which right (rsmapi.md 3.3 and 3.4). A pure decision: no table, no
+ * Who may connect to a segment with which right (rsm_memseg_export_publish(3rsm)). A pure decision: no table, no
  * socket, no clock, no file. The only thing it leaves behind is the reason of a refusal.
  */
 #ifndef RSMD_ACCESS_H

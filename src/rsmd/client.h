@@ -94,7 +94,7 @@ void rsmd_client_drop(struct rsmd_client *client);
 /* Whether its process still runs, so that what /proc/PID told was told about it. */
 bool rsmd_client_is_alive(const struct rsmd_client *client);
 
-/* Effective uid 0 or CAP_IPC_OWNER: overrides access lists (rsmapi.md 3.4). */
+/* Effective uid 0 or CAP_IPC_OWNER: overrides access lists (rsm-porting(7), Privilege). */
 bool rsmd_client_is_privileged(const struct rsmd_client *client);
 
 /* Handlers of requests: code, or RSMD_VIOLATION. They are called from the table in client.c only. */

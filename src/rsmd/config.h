@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
-#define RSMD_CONTROLLERS_MAX 32 /* rsmapi.md 9.2; without loopback */
+#define RSMD_CONTROLLERS_MAX 32 /* without loopback */
 #define RSMD_NAME_MAX        64
 
 struct rsmd_controller {

@@ -139,7 +139,7 @@ bool rsmd_guests_open(void)
 	return ticket_timer != NULL;
 }
 
-/* The checks of rsmapi.md 3.4 for a process of another node; *found is the segment. */
+/* The checks of rsm_memseg_import_connect(3rsm) for a process of another node; *found is the segment. */
 static int admit(const struct rsmd_peer *peer, const Wire__PeerConnect *asked, struct rsmd_export **found)
 {
 	const struct rsmd_controller *controller = peer->member.controller;

@@ -113,7 +113,7 @@ static int route(const Wire__Connect *asked, const struct rsmd_controller **foun
 	return RSM_SUCCESS;
 }
 
-/* The checks of rsmapi.md 3.4 on this node, in its order; *found is the segment. */
+/* The checks of rsm_memseg_import_connect(3rsm) on this node, in its order; *found is the segment. */
 static int admit(struct rsmd_client *client, const Wire__Connect *asked, struct rsmd_export **found)
 {
 	struct rsmd_export *export = rsmd_export_published(asked->segment_id);

@@ -64,7 +64,7 @@ int rsmd_fd_last(void)
 	return (int)(fd_ceiling + FD_REFUSED);
 }
 
-/* The starter's limit on file sizes would apply to memory, too (memory.md 1), and its signal would end us. */
+/* The starter's limit on file sizes would apply to memory, too, and its signal would end us. */
 void rsmd_file_limit_open(void)
 {
 	struct rlimit limit;

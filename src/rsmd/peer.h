@@ -28,7 +28,7 @@ struct rsmd_note;
 struct rsmd_watch;
 struct rsmd_timer;
 
-/* rsmapi.md 7, as rsm_get_interconnect_topology tells them. */
+/* As rsm_get_interconnect_topology(3rsm) tells them. */
 enum rsmd_peer_state { RSMD_PEER_DOWN = 1, RSMD_PEER_UP = 2, RSMD_PEER_ACTIVE = 3, RSMD_PEER_LEAVING = 4 };
 
 /* Since rsmd started, for metrics; what guests moved: of those that have gone. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Publication of an export: its id and its access list (rsmapi.md 3.3, 8.1). */
+/* Publication of an export: its id and its access list (rsm_memseg_export_publish(3rsm)). */
 #include <rsmapi.h>
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Puts existing memory behind a memfd at the same address, takes it back, and moves it from one memfd to another,
- * without losing a store that another thread makes meanwhile (memory.md 1, 2, 5).
+ * without losing a store that another thread makes meanwhile.
  *
  * The one loop of all three: write-protect a chunk by userfaultfd, copy it to its new home, map the new home over
  * it, wake the writers. No thread is needed; nothing is allocated and all signals are blocked while a chunk is

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The sealed memfds that stand behind exported memory. They are made by rsmd under its own uid, so that a
- * descriptor opened read-only stays so for other users (memory.md 4).
+ * descriptor opened read-only stays so for other users.
  *
  * All functions return RSM_SUCCESS or an RSMERR code with a reason set (base/reason.h). Any thread.
  */

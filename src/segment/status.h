@@ -16,7 +16,7 @@
 #define SEGMENT_STATUS_VERSION 1u
 
 /*
- * The epoch word. High half: generation, raised by every withdrawal (rsmapi.md 4.5); an import whose generation
+ * The epoch word. High half: generation, raised by every withdrawal; an import whose generation
  * differs is aborted for good. Low half: layout, raised when other memory was put behind the segment, and odd while
  * the pages are being moved there; an import waits until it is even, asks for the new layout and goes on.
  */

@@ -46,7 +46,7 @@ static size_t page_ceil(uint64_t length)
 	return ((size_t)length + page - 1) / page * page;
 }
 
-/* System V memory has no descriptor: attach it anywhere, move the piece, drop the rest (memory.md 3). */
+/* System V memory has no descriptor: attach it anywhere, move the piece, drop the rest. */
 static int place_sysv(const struct segment_extent *extent, uint64_t skip, size_t length, void *at,
 		      int protection)
 {

@@ -155,6 +155,9 @@ void bench_report_table(FILE *out)
 	print_table(out, "one host", false);
 	if (report->hosts)
 		print_table(out, report->hosts, true);
+	fputs("Ratio: rows in units of time or memory are times the raw limit (goal <=: smaller is better),\n"
+	      "rows in units per second are parts of the raw speed (goal >=: larger is better).\n",
+	      out);
 	if (uname(&system) == 0)
 		fprintf(out, "librsm %s, %s %s, cores %d and %d, load average before: %.2f\n",
 			rsmx_version(NULL), system.sysname, system.release, bench_core[0], bench_core[1],

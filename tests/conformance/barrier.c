@@ -198,7 +198,7 @@ static void r_explicit_abort(void)
 	MUST(rsm_memseg_export_unpublish(pair.e));
 	if (suite_can_map())
 		EXPECT(RSMERR_CONN_ABORTED, pair_put_byte(pair.i, 0, 2));
-	else /* an importer of another node learns of it a moment later (rsmapi.md 1.4) */
+	else /* an importer of another node learns of it a moment later */
 		SOON(pair_put_byte(pair.i, 0, 2) == RSMERR_CONN_ABORTED);
 	EXPECT(RSMERR_CONN_ABORTED, rsm_memseg_import_order_barrier(&pair.barrier)); /* stays open */
 	EXPECT(RSMERR_CONN_ABORTED, rsm_memseg_import_close_barrier(&pair.barrier));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* C1-C9 and what rsmapi says of controllers and the topology besides. */
+/* C1-C9 and what the manual says of controllers and the topology besides. */
 #include <fcntl.h>
 #include <rsm/ext.h>
 #include <stdio.h>

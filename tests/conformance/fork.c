@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a forked child has of its parent's segments (T37, T45). */
+/* What a forked child has of its parent's segments. */
 #include <rsm/ext.h>
 #include <signal.h>
 #include <stdlib.h>

@@ -84,7 +84,7 @@ static void c45(void)
 	void *address = NULL, *other = NULL;
 
 	pair_open(&pair);
-	MUST(pair_put_byte(pair.i, 0, 1)); /* T12: implicit maps are invisible */
+	MUST(pair_put_byte(pair.i, 0, 1)); /* implicit maps are invisible */
 	EXPECT(RSMERR_SEG_NOT_MAPPED, rsm_memseg_import_unmap(pair.i));
 	if (!suite_can_map()) {
 		expect_refused(&pair);
@@ -220,7 +220,7 @@ static void r_map_fixed_replaces(void)
 static void r_map_hint_ignored(void)
 {
 	struct pair pair;
-	void *address = (void *)(uintptr_t)0x123; /* uninitialised in many programs (T31) */
+	void *address = (void *)(uintptr_t)0x123; /* uninitialised in many programs */
 
 	pair_open(&pair);
 	EXPECT(SUITE_MAP_CODE, map(pair.i, &address, RSM_PERM_RDWR, 0, pair.length));

@@ -228,7 +228,7 @@ static void r_no_locked_memory(void)
 	struct rlimit none = {0, 0};
 	struct pair pair;
 
-	CHECK(setrlimit(RLIMIT_MEMLOCK, &none) == 0); /* no reason to refuse (T52) */
+	CHECK(setrlimit(RLIMIT_MEMLOCK, &none) == 0); /* no reason to refuse */
 	pair_open(&pair);
 	MUST(pair_put_byte(pair.i, 0, 1));
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The same memory behind several exports: wholly, partly, and one of them withdrawn (T38, T44). */
+/* The same memory behind several exports: wholly, partly, and one of them withdrawn. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>

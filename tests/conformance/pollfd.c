@@ -112,7 +112,7 @@ static void r_references(void)
 {
 	struct pair pair;
 
-	pair_export(&pair, 1); /* before publish (T19) */
+	pair_export(&pair, 1); /* before publish */
 	struct pollfd first = pollfd_of(pair.e), second = pollfd_of(pair.e);
 	CHECK_EQUAL(first.fd, second.fd);
 	MUST(rsm_memseg_release_pollfd(pair.e));

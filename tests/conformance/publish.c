@@ -319,13 +319,13 @@ static const struct suite_case cases[] = {
 	{"C30", "unpublish or republish while not published -> SEG_NOT_PUBLISHED", c30},
 	{"R-publish-order", "publish: the first matching check decides", r_publish_order},
 	{"R-republish-order", "republish: check order; an error keeps the list; length 0", r_republish_order},
-	{"R-id-variable", "a system-chosen id published again -> RESERVED_SEGID (T5)", r_same_variable},
+	{"R-id-variable", "a system-chosen id published again -> RESERVED_SEGID", r_same_variable},
 	{"R-system-ids", "system-chosen ids differ", r_system_ids},
 	{"R-id-node-wide", "ids are unique across controllers and processes", r_id_node_wide},
 	{"R-acl-unknown-nodes", "unknown nodes in a list; node left out -> SEG_NOT_PUBLISHED_TO_NODE",
 	 r_acl_unknown_nodes},
 	{"R-acl-too-long", "a list of 65536 entries -> BAD_ACL", r_acl_too_long},
-	{"R-umask", "the umask at create decides, not that at publish (T35)", r_umask_at_create},
+	{"R-umask", "the umask at create decides, not that at publish", r_umask_at_create},
 	{"R-acl-first-match", "the first entry of a node wins", r_acl_first_match},
 };
 

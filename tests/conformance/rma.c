@@ -79,7 +79,7 @@ static void c52(void)
 	EXPECT(RSMERR_PERM_DENIED, rsm_memseg_import_get(w, 0, &data, 8));
 	EXPECT(RSMERR_PERM_DENIED, rsm_memseg_import_get64(w, 0, &data, 1));
 	pair.memory[0] = 0x0c;
-	MUST(rsm_memseg_import_get64(r, 0, &data, 1)); /* never mapped; T11 */
+	MUST(rsm_memseg_import_get64(r, 0, &data, 1)); /* never mapped */
 	CHECK_EQUAL(0x0c, data);
 	data = 0x0d;
 	MUST(rsm_memseg_import_put64(w, 8, &data, 1));

@@ -281,7 +281,7 @@ static void r_racing_waits(void)
 	struct pair pair;
 	int won = 0;
 
-	/* Each event releases one waiter; the losers keep waiting for the rest of their timeout (T20). */
+	/* Each event releases one waiter; the losers keep waiting for the rest of their timeout. */
 	pair_open(&pair);
 	for (int at = 0; at < COUNT; at++) {
 		racers[at] = (struct racer){.handle = pair.e, .timeout = TIMEOUT};

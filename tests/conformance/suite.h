@@ -4,6 +4,9 @@
  * librsm, with a deadline, so that a crash or a hang fails that case only.
  *
  *     conformance_AREA [--controller NAME] [--list] [C49 ...]
+ *
+ * The tables of all areas together are the list of what the API promises: C1 to C86, and R-TOPIC where Solaris left something
+ * open and a decision had to be taken, as rsm-porting(7) tells. --list prints an area's numbers and statements.
  */
 #ifndef CONFORMANCE_SUITE_H
 #define CONFORMANCE_SUITE_H
@@ -14,7 +17,7 @@
 #include <stdint.h>
 
 struct suite_case {
-	const char *number; /* "C49", or "R-topic" for a resolution outside C1-C86 */
+	const char *number; /* "C49", or "R-topic" for a decision */
 	const char *text;   /* the statement, in short */
 	void (*run)(void);
 };

@@ -47,7 +47,7 @@ static void c78(void)
 	io = vector(pair.i, entries, 17);
 	EXPECT(RSMERR_BAD_SGIO, rsm_memseg_import_putv(&io));
 	EXPECT(RSMERR_BAD_SGIO, rsm_memseg_import_getv(&io));
-	CHECK_EQUAL(17, io.io_residual_count); /* T27: all, when nothing was begun */
+	CHECK_EQUAL(17, io.io_residual_count); /* all, when nothing was begun */
 	io = vector(NULL, entries, 17);
 	EXPECT(RSMERR_BAD_SEG_HNDL, rsm_memseg_import_putv(&io)); /* the handle comes first */
 	io = vector((rsm_memseg_import_handle_t)(void *)pair.e, entries, 1);

@@ -198,15 +198,38 @@ log() {
 	each_way log
 }
 
-pair() {
-	start exporter 7 exporter
-	until timeout 20 "$EXAMPLES/importer"; do # refused until the exporter has published
-		kill -0 "${pids[exporter]}"
-	done
-	await exporter hello
-	ended exporter
+# event_loop in the background of a shell with a terminal: were it to read there, it would be stopped.
+@test "event loop: without input that it may read" {
+	start server 7 event_loop serve 0x400200 5 </dev/null
+	await server "standard input is not watched: *"
+	await server ready
+	timeout 20 "$EXAMPLES/event_loop" post 0x400200 5
+	await server "5 events, the counter in memory is 5"
+	ended server
+
+	# As examples/README.md has it, at a terminal where script(1) types a line.
+	local shell="set -m; '$EXAMPLES/event_loop' serve 0x400200 5 & '$EXAMPLES/event_loop' post 0x400200 5; wait %1"
+	run -0 timeout 20 script -qec "bash -c \"$shell\"" /dev/null <<<typed
+	[[ $output == *"standard input is not watched: "* ]]
+	[[ $output == *"5 events, the counter in memory is 5"* ]]
 }
 
+# Each starts at once, and neither waits for the other: whoever comes first waits itself.
 @test "the pair of the README" {
-	pair
+	local first
+	for first in exporter importer; do
+		start "$first" 7 "$first"
+		[ "$first" = exporter ] || start exporter 7 exporter
+		[ "$first" = importer ] || start importer 7 importer
+		await exporter hello
+		ended exporter
+		ended importer
+	done
+}
+
+@test "the pair of the README says why it fails" {
+	run -1 env RSM_SOCKET="$BATS_TEST_TMPDIR/none.sock" "$EXAMPLES/importer"
+	[[ $output == "importer: "*none.sock* ]]
+	run -1 env RSM_SOCKET="$BATS_TEST_TMPDIR/none.sock" "$EXAMPLES/exporter"
+	[[ $output == "exporter: "*none.sock* ]]
 }

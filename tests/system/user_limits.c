@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The limits of the node's configuration, and the calls that meet them (rsmapi.md 9.1). */
+/* The limits of the node's configuration, and the calls that meet them (rsmd.conf(5)). */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>

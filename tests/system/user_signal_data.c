@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What was put or stored before a post is there when the wait returns (rsmapi.md 5.3). */
+/* What was put or stored before a post is there when the wait returns (rsm_intr_signal_post(3rsm)). */
 #include <string.h>
 #include <unistd.h>
 

@@ -76,6 +76,22 @@ def test_addresses(shared):
         rsm.connect(4711, 0x400000)
 
 
+def test_waits_for_publication(monkeypatch):
+    array = rsm.zeros(512)
+    with rsm.export(array, id=0x400010, access=0o600) as segment:
+        segment.unpublish()
+        with pytest.raises(rsm.SegNotPublished):
+            rsm.connect(None, 0x400010)
+        with pytest.raises(rsm.SegNotPublished):
+            rsm.connect(None, 0x400010, timeout=0.03)
+        monkeypatch.setattr("time.sleep", lambda _: segment.publish(0x400010, 0o600))  # after the first refusal
+        rsm.connect(None, 0x400010, timeout=30).close()
+        segment.unpublish()
+        rsm.connect(None, 0x400010, timeout=None).close()
+        with pytest.raises(rsm.RemoteNodeUnreachable):  # the others are told at once
+            rsm.connect(4711, 0x400010, timeout=None)
+
+
 def test_dtype_shape_offset(shared):
     array, _, connection = shared
     array[:] = np.arange(1024)

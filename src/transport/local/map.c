@@ -44,7 +44,7 @@ static int refuse_map(int code, int error, const struct transport_import *import
 
 static int granted_protection(const struct transport_import *import)
 {
-	/* CPUs cannot write without reading; a write-only right is enforced by the calls (T53). */
+	/* CPUs cannot write without reading; a write-only right is enforced by the calls. */
 	return (import->granted & RSM_PERM_WRITE) != 0 ? PROT_READ | PROT_WRITE : PROT_READ;
 }
 
@@ -153,7 +153,7 @@ static int remap(struct transport_import *import)
 }
 
 /*
- * What an aborted import still maps becomes trash: stores vanish, loads see zeros, nothing faults (rsmapi.md 1.4). The
+ * What an aborted import still maps becomes trash: stores vanish, loads see zeros, nothing faults (rsm(7), WITHDRAWAL). The
  * exporter has moved away already where it can; for memory that cannot move (files, System V) this is the cut.
  */
 static void trash(struct transport_import *import)

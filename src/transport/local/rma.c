@@ -4,7 +4,7 @@
  * that threads share, besides the data.
  *
  * The word is compared before the copy, so that an aborted connection moves nothing. In implicit mode it is compared again
- * after it, behind a full fence for writes (they must be out before the word is read, rsmapi.md 4.5): an unchanged word
+ * after it, behind a full fence for writes (they must be out before the word is read): an unchanged word
  * says that the data reached, or came from, the exporter's memory. Explicit mode leaves that to the closing barrier.
  */
 #include "transport/local/local.h"
@@ -17,7 +17,7 @@
 #define likely(condition) __builtin_expect(!!(condition), 1)
 
 /*
- * One memcpy of some hundred KiB leaves the caches; pieces that fit the second level are faster (peers.md). Very large
+ * One memcpy of some hundred KiB leaves the caches; pieces that fit the second level are faster. Very large
  * copies are better left whole: then memcpy goes around the caches.
  */
 #define PIECE       ((size_t)128 << 10)

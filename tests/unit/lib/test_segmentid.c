@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* lib/segmentid.c: the grammar and the table of situations of rsmapi.md 8.2, line by line. */
+/* lib/segmentid.c: the grammar of rsm.segmentid(5) and the situations of rsm_get_segmentid_range(3rsm), line by line. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -32,7 +32,7 @@ static int ask(uint32_t bits, const struct rsmd_identity *who, uint32_t wanted, 
 	return rsmd_access_decide(&acl, OWNER, GROUP, who, wanted, privileged);
 }
 
-/* All lists against all wishes, by the rule as rsmapi.md words it. */
+/* All lists against all wishes, by the rule as rsm_memseg_export_publish(3rsm) words it. */
 static void test_every_combination(void **state)
 {
 	static const struct {

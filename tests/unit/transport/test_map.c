@@ -276,7 +276,7 @@ static void test_window_refused(void **state)
 	stub_disconnect(&stub);
 }
 
-/* The rights were checked before: what the system refuses is no matter of the connection's rights (rsmapi.md 3.7). */
+/* The rights were checked before: what the system refuses is no matter of the connection's rights. */
 static void test_window_denied(void **state)
 {
 	struct stub stub;
@@ -322,7 +322,7 @@ static void test_move(void **state)
 	stub_disconnect(&stub);
 }
 
-/* Stores vanish, loads see zeros, nothing faults (rsmapi.md 1.4). */
+/* Stores vanish, loads see zeros, nothing faults (rsm(7), WITHDRAWAL). */
 static void test_abort(void **state)
 {
 	struct stub stub;

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from typing import Any, Callable, Iterable, Literal, TypeVar, Union, overload
 
 import numpy as np
@@ -17,6 +19,7 @@ from ._segment import Handle, Segment
 
 Mode = Literal["r", "w", "rw", "signal"]
 _B = TypeVar("_B")
+_PAUSE = 0.01  # between two looks whether a segment is published: of another node no event tells
 
 # Numbers of these widths are moved one by one, as getN and putN do.
 _WIDTHS = {2: "uint16_t *", 4: "uint32_t *", 8: "uint64_t *"}
@@ -264,12 +267,14 @@ def _is_buffer(data: Any) -> bool:
     return True
 
 
-def connect(node: Union[int, str, None], id: int | None = None, mode: Mode = "r", controller: str | None = None) -> Import:
-    """Connects to a published segment, and does not wait for one.
+def connect(node: Union[int, str, None], id: int | None = None, mode: Mode = "r", controller: str | None = None,
+            timeout: float | None = 0) -> Import:
+    """Connects to a published segment.
 
     node, id    its address: two numbers (None is this node), or one text: rsm.connect("1:0x400000")
     mode        what will be done with it: "r" read, "w" write, "rw" both, "signal" neither
     controller  through which; None: the one that leads to the node
+    timeout     seconds to wait until it is published, None for ever; rsm.SegNotPublished when they are over
     """
     if isinstance(node, str):
         if id is not None:
@@ -285,4 +290,11 @@ def connect(node: Union[int, str, None], id: int | None = None, mode: Mode = "r"
         ways = _topology.topology()
         node = ways.node if node is None else node
         controller = controller or ways.controller_to(node)
-    return Import(node, id, permission, controller)
+    end = math.inf if timeout is None else time.monotonic() + timeout
+    while True:
+        try:
+            return Import(node, id, permission, controller)
+        except errors.SegNotPublished:
+            if time.monotonic() >= end:
+                raise
+        time.sleep(_PAUSE)
