@@ -381,7 +381,12 @@ def texts_of_a_peer(segment):
     evil, shown = "\x1b]0;evil\x07\x9b31m\n" + "\u00e4" * 400, "?]0;evil???31m?"
     client = Client(segment.daemon.path)
     stream = active(node_name=evil, release=evil)
-    path = next(path for path in json.loads(client.ask("status", what="nodes")["json"])["paths"] if path["node"] == FAKE)
+
+    def greeted():
+        """The fake node's path, once its hello was read."""
+        paths = json.loads(client.ask("status", what="nodes")["json"])["paths"]
+        return next((path for path in paths if path["node"] == FAKE and path["release"]), None)
+    path = soon(greeted, "the hello")
     for key in ("name", "release"):
         assert path[key].startswith(shown + "\u00e4") and set(path[key][len(shown):]) == {"\u00e4"}, path
     told = refusal(client)
