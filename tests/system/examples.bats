@@ -93,7 +93,7 @@ each_way() { # FUNCTION
 
 queue() {
 	export CONTROLLER
-	start owner "$home" work_queue owner 0x400100 3 20000
+	start owner "$home" work_queue owner 0x400100 3 6000
 	await owner ready
 	# The first one takes a lane and is stopped with a job in hand, which goes to another.
 	start one 7 work_queue worker "${name}0x400100" 2
@@ -102,8 +102,8 @@ queue() {
 	start two 7 work_queue worker "${name}0x400100" 1
 	start three 7 work_queue worker "${name}0x400100" 0
 	await owner "lane 2: worker ${pids[one]} is gone or late, job * goes to another"
-	await owner "20000 jobs, sum *"
-	[ "$line" = "20000 jobs, sum $sum" ]
+	await owner "6000 jobs, sum *"
+	[ "$line" = "6000 jobs, sum $sum" ]
 	ended owner
 	kill -CONT "${pids[one]}"
 	local worker
@@ -114,7 +114,7 @@ queue() {
 }
 
 @test "work queue: every job is done once" {
-	sum=$(awk 'BEGIN { for (n = 1; n <= 20000; n++) for (m = n; m > 1; steps++) m = m % 2 ? 3 * m + 1 : m / 2; print steps }')
+	sum=$(awk 'BEGIN { for (n = 1; n <= 6000; n++) for (m = n; m > 1; steps++) m = m % 2 ? 3 * m + 1 : m / 2; print steps }')
 	each_way queue
 }
 
@@ -176,20 +176,20 @@ log() {
 	start other "$home" replicated_log replica 0x400402
 	await heir ready
 	await other ready
-	start primary 7 replicated_log primary 20000 "${name}0x400401" "${name}0x400402"
+	start primary 7 replicated_log primary 8000 "${name}0x400401" "${name}0x400402"
 	await primary "2000 records are held by a majority"
 	slay other # it comes back empty, and is brought up to date
 	await primary "replica ${name}0x400402 is away after record *"
 	start other "$home" replicated_log replica 0x400402
 	await other ready
 	await primary "replica ${name}0x400402 joined with 0 records"
-	await primary "20000 records, checksum *"
+	await primary "8000 records, checksum *"
 	ended primary
-	await heir "the primary is gone after record 20000"
-	await heir "21000 records, checksum *"
+	await heir "the primary is gone after record 8000"
+	await heir "9000 records, checksum *"
 	local told=$line
 	ended heir
-	await other "21000 records, checksum *"
+	await other "9000 records, checksum *"
 	[ "$line" = "$told" ]
 	ended other
 }

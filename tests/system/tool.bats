@@ -148,6 +148,7 @@ told() {
 }
 
 @test "every reading command has JSON of schema 1" {
+	local texts=()
 	"$RSM" perf -n 10 -t put --json >"$BATS_TEST_TMPDIR/perf.json"
 	start_export "$NODE_DIR/file"
 	for command in status ls "show $address" nodes topo "ping 7 -c 1" "watch --count 1 publish,client" "top -n 1 -i 0.1" \
@@ -162,9 +163,10 @@ told() {
 			kill "$others"
 			wait "$others" || true
 		fi
-		python3 -c 'import json, sys; assert json.loads(sys.argv[1])["schema"] == 1' "$output"
+		texts+=("$output")
 	done
 	stop_export
+	python3 -c 'import json, sys; assert all(json.loads(text)["schema"] == 1 for text in sys.argv[1:])' "${texts[@]}"
 }
 
 @test "sizes and addresses that are not all understood are refused" {
