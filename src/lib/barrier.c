@@ -122,6 +122,7 @@ int rsm_memseg_import_set_mode(rsm_memseg_import_handle_t im_memseg, rsm_barrier
 		return base_refuse(RSMERR_BAD_MODE,
 				   "barrier mode %d; only explicit (0) and implicit (1) exist", (int)mode);
 	atomic_store(&import->transport.implicit, mode == RSM_BARRIER_MODE_IMPLICIT);
+	lib_count_mode(import);
 	return RSM_SUCCESS;
 }
 

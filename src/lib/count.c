@@ -106,7 +106,7 @@ bool lib_count_transfer(const struct lib_import *import, bool is_put, uint64_t b
 	struct segment_counters_cell *cell = cell_of(import, &is_shared);
 	uint64_t before = add(is_put ? &cell->puts : &cell->gets, 1, is_shared);
 	add(is_put ? &cell->bytes_put : &cell->bytes_got, bytes, is_shared);
-	return (before & import->sample) == 0;
+	return (before & atomic_load_explicit(&import->sample, memory_order_relaxed)) == 0;
 }
 
 void lib_count_latency(const struct lib_import *import, uint64_t ns)
@@ -209,10 +209,17 @@ static uint32_t row_take(void)
 	return own.fresh < OTHERS ? own.fresh++ : OTHERS;
 }
 
+void lib_count_mode(struct lib_import *import)
+{
+	const bool is_round_trip = lib_import_is_away(import) && atomic_load(&import->transport.implicit);
+	atomic_store_explicit(&import->sample, is_round_trip ? 0 : LIB_COUNT_SAMPLE - 1,
+			      memory_order_relaxed);
+}
+
 void lib_count_open(struct lib_import *import)
 {
 	import->counters = &lib_count_nowhere;
-	import->sample = lib_import_is_away(import) ? 0 : LIB_COUNT_SAMPLE - 1;
+	lib_count_mode(import);
 	table_open();
 	if (own.table == NULL)
 		return;

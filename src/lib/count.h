@@ -25,7 +25,7 @@ void lib_count_forked(void);
 /* Where an import counts that has no row, also in a forked child: read by nobody. */
 extern struct segment_counters_row lib_count_nowhere;
 
-/* Every so many calls of a thread are timed, a power of 2. Between nodes each is. */
+/* Every so many calls of a thread are timed, a power of 2; each where it is a round trip between nodes. */
 #define LIB_COUNT_SAMPLE 1024u
 
 /*
@@ -38,7 +38,7 @@ static inline __attribute__((always_inline)) bool lib_count_quickly(const struct
 		(struct segment_counters_cell *)(void *)((char *)import->counters + lib_count_thread);
 	_Atomic uint64_t *calls = is_put ? &cell->puts : &cell->gets;
 	const uint64_t before = atomic_load_explicit(calls, memory_order_relaxed);
-	if (lib_unlikely((before & import->sample) == 0))
+	if (lib_unlikely((before & atomic_load_explicit(&import->sample, memory_order_relaxed)) == 0))
 		return false;
 	atomic_store_explicit(calls, before + 1, memory_order_relaxed);
 	_Atomic uint64_t *moved = is_put ? &cell->bytes_put : &cell->bytes_got;
@@ -63,6 +63,9 @@ void lib_count_failure(const struct lib_import *import);
  * counts nowhere: never an error. Under lib_lock.
  */
 void lib_count_open(struct lib_import *import);
+
+/* The import has another mode: in the explicit one puts are gathered and gets pipelined, and a clock would cost what they do. */
+void lib_count_mode(struct lib_import *import);
 void lib_count_close(struct lib_import *import);
 
 #endif

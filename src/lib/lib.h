@@ -88,7 +88,8 @@ struct lib_export {
 struct lib_import {
 	struct transport_import transport; /* behind the head in the slot: see lib_import_slot */
 	_Atomic uint32_t barriers;         /* initialised and not destroyed */
-	uint32_t sample; /* count.h: a call is timed when the count before it has none of these bits */
+	_Atomic uint32_t
+		sample; /* count.h: a call is timed when the count before it has none of these bits */
 	struct segment_counters_row *counters; /* where it counts: in shared memory, or nowhere; never NULL */
 	struct lib_controller *controller;
 	struct lib_signal signal;
