@@ -176,20 +176,20 @@ log() {
 	start other "$home" replicated_log replica 0x400402
 	await heir ready
 	await other ready
-	start primary 7 replicated_log primary 8000 "${name}0x400401" "${name}0x400402"
+	start primary 7 replicated_log primary 20000 "${name}0x400401" "${name}0x400402"
 	await primary "2000 records are held by a majority"
 	slay other # it comes back empty, and is brought up to date
 	await primary "replica ${name}0x400402 is away after record *"
 	start other "$home" replicated_log replica 0x400402
 	await other ready
 	await primary "replica ${name}0x400402 joined with 0 records"
-	await primary "8000 records, checksum *"
+	await primary "20000 records, checksum *"
 	ended primary
-	await heir "the primary is gone after record 8000"
-	await heir "9000 records, checksum *"
+	await heir "the primary is gone after record 20000"
+	await heir "21000 records, checksum *"
 	local told=$line
 	ended heir
-	await other "9000 records, checksum *"
+	await other "21000 records, checksum *"
 	[ "$line" = "$told" ]
 	ended other
 }
