@@ -141,6 +141,33 @@ static void test_fork(void **state)
 	assert_int_equal(status, 0);
 }
 
+static unsigned timed_of(unsigned calls)
+{
+	unsigned timed = 0;
+	for (unsigned i = 0; i < calls; i++)
+		if (!lib_count_quickly(&import, true, 8))
+			timed += lib_count_transfer(&import, true, 8);
+	return timed;
+}
+
+/* A round trip between nodes is timed each time; what is gathered or pipelined there, and anything on one host, now and then. */
+static void test_sample_of_modes(void **state)
+{
+	(void)state;
+	const struct transport_ops *here = import.transport.ops;
+	import.transport.ops = &transport_tcp_ops;
+	atomic_store(&import.transport.implicit, true);
+	lib_count_mode(&import);
+	assert_int_equal(timed_of(100), 100);
+	atomic_store(&import.transport.implicit, false);
+	lib_count_mode(&import);
+	assert_in_range(timed_of(2 * LIB_COUNT_SAMPLE), 1, 2);
+	import.transport.ops = here;
+	atomic_store(&import.transport.implicit, true);
+	lib_count_mode(&import);
+	assert_in_range(timed_of(2 * LIB_COUNT_SAMPLE), 1, 2);
+}
+
 /* The first call, and every so many, are to be timed. */
 static void test_sample(void **state)
 {
@@ -276,8 +303,13 @@ static void test_rows(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_layout), cmocka_unit_test(test_threads), cmocka_unit_test(test_fork),
-		cmocka_unit_test(test_sample), cmocka_unit_test(test_none),    cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_layout),
+		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_fork),
+		cmocka_unit_test(test_sample),
+		cmocka_unit_test(test_sample_of_modes),
+		cmocka_unit_test(test_none),
+		cmocka_unit_test(test_rows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
