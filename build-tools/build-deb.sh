@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # Builds the Debian packages, from a copy of the files that version control knows: build-deb.sh OUTPUT-DIRECTORY
-# No network. What it needs: build-tools/packages.txt, purposes build and deb.
+# $JOBS processes at once, or as many as there are processors. No network. What it needs: build-tools/packages.txt, purposes build and deb.
 set -eu
 cd "$(dirname "$0")/.."
 mkdir -p "$1"
@@ -38,7 +38,7 @@ tar -C "$out" --sort=name --owner=0 --group=0 --numeric-owner "--mtime=@$SOURCE_
 	-czf "$out/librsm_$upstream.orig.tar.gz" "librsm-$upstream"
 cd "$source"
 # Debian's own tools: what lies in /usr/local is no part of a package.
-PATH=/usr/sbin:/usr/bin:/sbin:/bin dpkg-buildpackage --no-sign -j"$(nproc)" >"$out/log" 2>&1 || {
+PATH=/usr/sbin:/usr/bin:/sbin:/bin dpkg-buildpackage --no-sign -j"${JOBS:-$(nproc)}" >"$out/log" 2>&1 || {
 	tail -n 60 "$out/log" >&2
 	echo "build-deb: failed; all of it: $out/log" >&2
 	exit 1

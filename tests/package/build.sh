@@ -19,5 +19,5 @@ dpkg-checkbuilddeps 2>&1 || {
 	echo "build: skipped: build-tools/setup.sh build deb installs them"
 	exit 77
 }
-DEB_BUILD_OPTIONS=nocheck build-tools/build-deb.sh "$1" # the unit tests are tests of their own here
+JOBS=1 DEB_BUILD_OPTIONS=nocheck build-tools/build-deb.sh "$1" # the unit tests are tests of their own here
 "$here/lint.sh" "$1"
