@@ -90,6 +90,11 @@ rsm_memseg_import_handle_t pair_import(const struct pair *pair, rsm_permission_t
 	return import;
 }
 
+void pair_settle(const struct pair *pair)
+{
+	MUST(rsm_memseg_import_disconnect(pair_import(pair, RSM_PERM_NONE, NULL)));
+}
+
 void pair_close(struct pair *pair)
 {
 	if (pair->i)

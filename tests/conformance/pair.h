@@ -38,6 +38,12 @@ void pair_open_pages(struct pair *pair, size_t pages);
 rsm_memseg_import_handle_t pair_import(const struct pair *pair, rsm_permission_t permission,
 				       rsmapi_barrier_t *barrier);
 
+/*
+ * What the exporter has posted is with the importers when this returns: through a network it comes after the post, and
+ * the answer to a further connect comes behind it.
+ */
+void pair_settle(const struct pair *pair);
+
 /* Disconnects, destroys, releases: all must succeed. */
 void pair_close(struct pair *pair);
 

@@ -45,6 +45,7 @@ static void c68(void)
 	EXPECT(RSMERR_TIMEOUT, rsm_intr_signal_wait(pair.e, 0));
 	for (int at = 0; at < 2; at++)
 		MUST(rsm_intr_signal_post(pair.e, RSM_SIGPOST_NO_ACCUMULATE));
+	pair_settle(&pair);
 	MUST(rsm_intr_signal_wait(pair.i, 0));
 	EXPECT(RSMERR_TIMEOUT, rsm_intr_signal_wait(pair.i, 0));
 }
@@ -58,6 +59,7 @@ static void c69(void)
 	MUST(rsm_intr_signal_post(pair.e, 0));
 	MUST(rsm_intr_signal_wait(pair.i, 1000));
 	MUST(rsm_intr_signal_wait(second, 1000));
+	pair_settle(&pair);
 	EXPECT(RSMERR_TIMEOUT, rsm_intr_signal_wait(pair.i, 0));
 	EXPECT(RSMERR_TIMEOUT, rsm_intr_signal_wait(second, 0));
 	EXPECT(RSMERR_TIMEOUT, rsm_intr_signal_wait(pair.e, 0));
@@ -157,6 +159,7 @@ static void r_no_accumulate(void)
 				  0)); /* the first import has one pending, the second is yet to come */
 	rsm_memseg_import_handle_t second = pair_import(&pair, RSM_PERM_READ, NULL);
 	MUST(rsm_intr_signal_post(pair.e, RSM_SIGPOST_NO_ACCUMULATE));
+	pair_settle(&pair);
 	MUST(rsm_intr_signal_wait(pair.i, 0));
 	EXPECT(RSMERR_TIMEOUT, rsm_intr_signal_wait(pair.i, 0));
 	MUST(rsm_intr_signal_wait(second, 0));
