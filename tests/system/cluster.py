@@ -204,7 +204,7 @@ class Worker:
         while b"\n" not in self.rest:
             left = deadline - time.monotonic()
             ready = left > 0 and select.select([self.process.stdout], [], [], left)[0]
-            assert ready, f"a process of node {self.node.number} does not answer within {seconds} s"
+            assert ready, f"a process of node {self.node.number} does not answer within {seconds} s: {self.whereabouts()}"
             data = os.read(self.process.stdout.fileno(), 65536)
             assert data, f"a process of node {self.node.number} ended: {self.process.wait(PATIENCE)}"
             self.rest += data
@@ -241,6 +241,17 @@ class Worker:
         """Ends what begin began: (code, calls, longest call in ms)."""
         self.send("stop")
         return self.read()[:3]
+
+    def whereabouts(self):
+        """What each of its threads and of its rsmd's is at: a hang that comes once in a hundred runs is hard to catch again."""
+        said = []
+        for process in (self.process, self.node.process):
+            tasks = f"/proc/{process.pid}/task"
+            for task in os.listdir(tasks) if os.path.exists(tasks) else []:
+                with open(f"{tasks}/{task}/stat", encoding="ascii") as stat, \
+                     open(f"{tasks}/{task}/syscall", encoding="ascii") as call:
+                    said.append(stat.read().split(" ", 3)[1:3] + call.read().split()[:3])
+        return said
 
     def asleep(self):
         with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as file:
