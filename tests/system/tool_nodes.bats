@@ -230,6 +230,7 @@ for r in tree["results"]:
 }
 
 @test "nodes --watch ends by a signal also while nobody reads what it prints" {
+	! grep -q __tsan_init "$RSM" || skip "the thread sanitizer holds signals back until a call returns"
 	mkfifo "$BATS_TEST_TMPDIR/stuck"
 	exec 9<>"$BATS_TEST_TMPDIR/stuck"
 	python3 -c 'import fcntl, os

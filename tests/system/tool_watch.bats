@@ -125,6 +125,7 @@ some_life() {
 }
 
 @test "ends by a signal also while nobody reads what it prints" {
+	! grep -q __tsan_init "$RSM" || skip "the thread sanitizer holds signals back until a call returns"
 	mkfifo "$NODE_DIR/stuck"
 	exec 9<>"$NODE_DIR/stuck"
 	python3 -c 'import fcntl; fcntl.fcntl(9, fcntl.F_SETPIPE_SZ, 4096)'
