@@ -165,7 +165,7 @@ static bool wanted(const char *only, const char *group)
 	return !only || strcmp(only, group) == 0;
 }
 
-/* rsmd's memory is looked at before anything is exported, its idle ticks with something exported. */
+/* rsmd's memory is looked at before anything is exported, its idle CPU time with something exported. */
 static void measure(const char *only)
 {
 	struct bench_row empty = {.name = "rsmd memory with no segment",

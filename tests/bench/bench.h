@@ -90,8 +90,8 @@ void bench_daemon_tell(const struct bench_daemon *daemon);
 int bench_daemon_role(const char *socket, const char *config, const char *log);
 /* Resident KiB of rsmd, negative when unknown. */
 double bench_daemon_rss(const struct bench_daemon *daemon);
-/* CPU ticks used up to the moment when it sleeps, negative when unknown. */
-double bench_daemon_ticks(const struct bench_daemon *daemon);
+/* Milliseconds of CPU that all its threads used until now, taken while it sleeps; negative when unknown. */
+double bench_daemon_cpu_ms(const struct bench_daemon *daemon);
 bool bench_daemon_rows(void);
 
 /* peer.c: the exporting process. */
