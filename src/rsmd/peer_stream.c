@@ -60,9 +60,6 @@ static void unpack(struct rsmd_peer *peer, const uint8_t *bytes, size_t length)
 	Wire__PeerMessage *message = rsmd_unpack_peer(bytes, length);
 	if (!message || !handle(peer, message))
 		rsmd_peer_break(peer, message ? "a message before its hello" : "not a message");
-	else if (message->body_case !=
-		 WIRE__PEER_MESSAGE__BODY_BEAT) /* behind a beat comes nothing for long */
-		rsmd_loop_active();
 	rsmd_unpack_reset();
 }
 
