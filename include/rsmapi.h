@@ -534,7 +534,8 @@ int rsm_memseg_import_get_mode(rsm_memseg_import_handle_t im_memseg, rsm_barrier
  * segment it returns when that node has counted the event.
  *
  *   RSMERR_BAD_SEG_HNDL             invalid handle
- *   RSMERR_CONN_ABORTED             import handle: the connection is aborted [project]
+ *   RSMERR_CONN_ABORTED             import handle: the connection is aborted [project]; between nodes the last
+ *                                   event may have been counted all the same
  *   RSMERR_REMOTE_NODE_UNREACHABLE  import handle: no path to the exporter's node
  *   RSMERR_BARRIER_FAILURE          import handle, between nodes: an earlier put in explicit mode failed, and
  *                                   no event was posted [project]

@@ -178,6 +178,9 @@ static int await(struct transport_import *import, uint32_t keep)
 		if (spins)
 			spin_end(link, false);
 		spins = false;
+		/* What was answered before the abort is there by now. */
+		if (transport_is_aborted(import) && tcp_reap(link, keep, &why) == 0)
+			return RSM_SUCCESS;
 		int code = tcp_wait(import, POLLIN);
 		if (code != RSM_SUCCESS)
 			return code;

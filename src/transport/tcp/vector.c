@@ -56,7 +56,9 @@ static bool is_gatherable(struct tcp_link *link, const struct transport_vector *
 static int finish(struct call *call, size_t count, size_t *done)
 {
 	struct tcp_link *link = call->import->link;
-	if (transport_is_aborted(call->import)) {
+	/* An event that was counted cannot be taken back; who took it may have withdrawn the segment since. */
+	const bool counted = call->post.done > 0;
+	if (!counted && transport_is_aborted(call->import)) {
 		*done = call->vector.done;
 		tcp_leave(call->import);
 		return tcp_refuse_aborted(call->import);

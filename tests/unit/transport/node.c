@@ -182,6 +182,8 @@ static bool serve(int socket, uint32_t sequence)
 	if (request.op == WIRE_OP_PUT && !take(socket, node.memory + request.offset, request.length))
 		return false;
 	count(&request);
+	if (atomic_exchange(&node.hold_answer, false))
+		sem_wait(&node.go);
 	const unsigned number = atomic_fetch_add(&node.requests, 1);
 	const size_t length = request.op == WIRE_OP_GET ? (size_t)request.length : 0;
 	const unsigned char *payload = node.memory + request.offset;

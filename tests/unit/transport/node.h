@@ -53,6 +53,7 @@ struct node {
 	uint8_t cipher;                 /* what tls_stub.c makes of each byte; 0: plain */
 	char identity[WIRE_HELLO_SIZE]; /* that the client named by TLS */
 	_Atomic bool hold;              /* reads nothing before `go` is posted, once */
+	_Atomic bool hold_answer;       /* the same between a request and its answer */
 	sem_t go;
 
 	struct wire_hello hello; /* heard */

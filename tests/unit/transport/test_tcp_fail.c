@@ -160,6 +160,52 @@ static void test_abort_in_wait(void **state)
 	end();
 }
 
+static bool is_asleep(pid_t task)
+{
+	char path[64], state = 0;
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)task);
+	FILE *file = fopen(path, "re");
+	if (!file || fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
+		state = 0;
+	if (file)
+		fclose(file);
+	return state == 'S';
+}
+
+static void *abort_then_answer(void *caller)
+{
+	while (atomic_load(&node.hold_answer) || !is_asleep(*(pid_t *)caller))
+		sched_yield();
+	stub_abort(&stub);
+	sem_post(&node.go);
+	return NULL;
+}
+
+/* An event that was counted cannot be taken back: its post succeeds, also if its taker has withdrawn the segment since. */
+static void test_abort_behind_answer(void **state)
+{
+	static const int codes[] = {RSM_SUCCESS, RSM_SUCCESS, RSMERR_CONN_ABORTED};
+	(void)state;
+	for (int op = 0; op < 3; op++) {
+		pthread_t thread;
+		pid_t caller = gettid();
+		unsigned char byte = 0;
+		struct transport_vector entry = {0, &byte, 1};
+		size_t done = 9;
+		begin(NODE_WELL, 0);
+		atomic_store(&node.hold_answer, true);
+		assert_int_equal(pthread_create(&thread, NULL, abort_then_answer, &caller), 0);
+		int code = op == 0   ? ops->post(import, 0)
+			   : op == 1 ? ops->putv(import, &entry, 1, 0, &done)
+				     : ops->putv(import, &entry, 1, -1, &done);
+		pthread_join(thread, NULL);
+		if (code != codes[op])
+			fail_msg("op %d: code %d", op, code);
+		expect_lost();
+		end();
+	}
+}
+
 /* The same while the socket takes no more. */
 static void test_abort_in_send(void **state)
 {
@@ -323,10 +369,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_faults),        cmocka_unit_test(test_twice),
 		cmocka_unit_test(test_refusals_odd),  cmocka_unit_test(test_end_in_span),
-		cmocka_unit_test(test_abort_in_wait), cmocka_unit_test(test_abort_in_send),
-		cmocka_unit_test(test_abort_before),  cmocka_unit_test(test_orphaned),
-		cmocka_unit_test(test_silent_error),  cmocka_unit_test(test_interrupted),
-		cmocka_unit_test(test_cancelled),     cmocka_unit_test(test_fork),
+		cmocka_unit_test(test_abort_in_wait), cmocka_unit_test(test_abort_behind_answer),
+		cmocka_unit_test(test_abort_in_send), cmocka_unit_test(test_abort_before),
+		cmocka_unit_test(test_orphaned),      cmocka_unit_test(test_silent_error),
+		cmocka_unit_test(test_interrupted),   cmocka_unit_test(test_cancelled),
+		cmocka_unit_test(test_fork),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
