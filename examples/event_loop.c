@@ -78,7 +78,10 @@ static int post(const char *name, unsigned long events)
 	MUST(example_await(name, RSM_PERM_WRITE, &import, &barrier));
 	for (uint64_t n = 1; n <= events; n++) {
 		MUST(rsm_memseg_import_put64(import, 0, &n, 1)); /* seen by whoever takes the event */
-		MUST(rsm_intr_signal_post(import, 0));
+		int code = rsm_intr_signal_post(import, 0);
+		/* The server ends with its last event, between nodes perhaps before the post is answered. */
+		if (code != RSMERR_CONN_ABORTED || n < events)
+			MUST(code);
 	}
 	MUST(rsm_memseg_import_disconnect(import));
 	return 0;
