@@ -208,7 +208,7 @@ log() {
 	ended server
 
 	# As examples/README.md has it, at a terminal where script(1) types a line.
-	local shell="set -m; '$EXAMPLES/event_loop' serve 0x400200 5 & '$EXAMPLES/event_loop' post 0x400200 5; wait %1"
+	local shell="set -m; '$EXAMPLES/event_loop' serve 0x400200 5 & '$EXAMPLES/event_loop' post 0x400200 5; wait"
 	run -0 timeout 20 script -qec "bash -c \"$shell\"" /dev/null <<<typed
 	[[ $output == *"standard input is not watched: "* ]]
 	[[ $output == *"5 events, the counter in memory is 5"* ]]
