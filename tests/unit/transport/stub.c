@@ -2,8 +2,10 @@
 #include "stub.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <linux/futex.h>
@@ -94,6 +96,23 @@ void stub_abort(struct stub *stub)
 {
 	atomic_fetch_add(&stub->status.epoch, SEGMENT_EPOCH(1, 0));
 	wake(stub);
+}
+
+void stub_await_sleep(const _Atomic pid_t *thread)
+{
+	char path[64], text[256], state = 'R';
+	while (state != 'S') {
+		snprintf(path, sizeof(path), "/proc/self/task/%d/stat", atomic_load(thread));
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+		sched_yield();
+		if (fd < 0)
+			continue; /* it has not told its id yet */
+		ssize_t length = read(fd, text, sizeof(text) - 1);
+		close(fd);
+		assert_true(length > 0);
+		text[length] = '\0';
+		state = strrchr(text, ')')[2];
+	}
 }
 
 unsigned char stub_byte(int fd, uint64_t offset)

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "transport/local/local.h"
 
@@ -40,6 +41,9 @@ void stub_abort(struct stub *stub);
 /* The same in two steps: between them the pages are in motion and nobody may use the map. */
 void stub_move_begin(struct stub *stub);
 void stub_move_end(struct stub *stub);
+
+/* Returns when the thread of this process, that may not have told its id yet, sleeps in the kernel. */
+void stub_await_sleep(const _Atomic pid_t *thread);
 
 /* Reads of the memory past all maps of the transport. */
 unsigned char stub_byte(int fd, uint64_t offset);

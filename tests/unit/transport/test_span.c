@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* transport/local/rma.c and map.c: spans (begin, order, settle), and following memory that moved. */
-#include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -214,24 +211,6 @@ static void *put_there(void *argument)
 	return NULL;
 }
 
-/* Returns when the thread sleeps in the kernel. */
-static void await_sleep(const _Atomic pid_t *thread)
-{
-	char path[64], text[256], state = 'R';
-	while (state != 'S') {
-		snprintf(path, sizeof(path), "/proc/self/task/%d/stat", atomic_load(thread));
-		int fd = open(path, O_RDONLY | O_CLOEXEC);
-		sched_yield();
-		if (fd < 0)
-			continue; /* it has not told its id yet */
-		ssize_t length = read(fd, text, sizeof(text) - 1);
-		close(fd);
-		assert_true(length > 0);
-		text[length] = '\0';
-		state = strrchr(text, ')')[2];
-	}
-}
-
 /* An access meanwhile waits, without the lock, and goes to the new memory; an abort ends the wait. */
 static void in_motion(bool aborted)
 {
@@ -245,7 +224,7 @@ static void in_motion(bool aborted)
 	stub_layout(&stub, fresh, 0, page());
 	stub_move_begin(&stub);
 	assert_int_equal(pthread_create(&thread, NULL, put_there, &access), 0);
-	await_sleep(&access.thread);
+	stub_await_sleep(&access.thread);
 	assert_false(stub.locked);
 	assert_int_equal(stub.fetches, 0);
 	if (aborted)

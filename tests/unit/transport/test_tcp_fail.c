@@ -160,22 +160,11 @@ static void test_abort_in_wait(void **state)
 	end();
 }
 
-static bool is_asleep(pid_t task)
-{
-	char path[64], state = 0;
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)task);
-	FILE *file = fopen(path, "re");
-	if (!file || fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
-		state = 0;
-	if (file)
-		fclose(file);
-	return state == 'S';
-}
-
 static void *abort_then_answer(void *caller)
 {
-	while (atomic_load(&node.hold_answer) || !is_asleep(*(pid_t *)caller))
+	while (atomic_load(&node.hold_answer))
 		sched_yield();
+	stub_await_sleep(caller);
 	stub_abort(&stub);
 	sem_post(&node.go);
 	return NULL;
@@ -188,7 +177,7 @@ static void test_abort_behind_answer(void **state)
 	(void)state;
 	for (int op = 0; op < 3; op++) {
 		pthread_t thread;
-		pid_t caller = gettid();
+		_Atomic pid_t caller = gettid();
 		unsigned char byte = 0;
 		struct transport_vector entry = {0, &byte, 1};
 		size_t done = 9;
